@@ -31,7 +31,7 @@ import pandas as pd
 from benchmarks.outputs import RUN
 from benchmarks.report import ROOT, machine, put_into_page, sentence, write_rows
 from benchmarks.report import Row as Figure
-from xrdcomp.batch.run import LEDGER
+from xrdcomp.batch.run import LEDGER, ledger_files
 from xrdcomp.simulate.cohort import load_cohort
 
 PAGE = ROOT / "docs" / "batch.md"
@@ -111,11 +111,7 @@ def state(out: Path) -> dict[str, str]:
 
 def ledger(out: Path) -> dict[str, int]:
     """Specimens that are done, with the time of their entry."""
-    found = {}
-    for path in (out / LEDGER).glob("*.json") if out.exists() else ():
-        with contextlib.suppress(FileNotFoundError):  # a temporary one got its name meanwhile
-            found[path.name] = path.stat().st_mtime_ns
-    return found
+    return {path.name: path.stat().st_mtime_ns for path in ledger_files(out)}
 
 
 def wait_until(running: subprocess.Popen[bytes], out: Path, more: int, delay_s: float) -> None:

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import xrdcomp as xc
-from xrdcomp.batch.run import FailedSample, analyze_many, run_batch
+from xrdcomp.batch.run import FailedSample, analyze_many, ledger_files, ledger_rows, run_batch
 from xrdcomp.batch.specimens import Specimen, find_specimens
 from xrdcomp.batch.workers import TERMINATED, WorkerDied, _called_in_worker, work_off
 from xrdcomp.cli.main import main
@@ -186,6 +186,18 @@ def test_only_what_changed_is_done_again(folder: Path, tmp_path: Path) -> None:
     (out / "sim02_solid" / "result.json").unlink()
     assert entries(tuple(runs), out) == [(name, name != "sim02_solid") for name in names]
     assert entries(tuple(runs), out, **{"composition.basis": "dry"}) == [(name, False) for name in names]
+
+
+def test_an_entry_that_a_kill_left_half_written_states_nothing(folder: Path, tmp_path: Path) -> None:
+    """It is no specimen in the ledger, neither before nor after the next writer takes it away."""
+    out = tmp_path / "out"
+    runs = tuple(s for s in find_specimens(folder).specimens if s.xrd is None)
+    assert len(entries(runs, out)) == len(runs)
+    stored = ledger_files(out)
+    left = stored[0].with_name(f".{stored[0].name}.left.partial.json")
+    left.write_bytes(stored[0].read_bytes().replace(b'"sample_id": "', b'"sample_id": "half-written '))
+    assert ledger_files(out) == stored
+    assert set(ledger_rows(out)) == {s.sample_id for s in runs}
 
 
 def test_command_writes_tables_with_units_and_one_failed_row(folder: Path, tmp_path: Path) -> None:

@@ -236,10 +236,15 @@ def _key(specimen: Specimen, recipe: Recipe, asked: Asked) -> str:
     return digest.hexdigest()
 
 
+def ledger_files(out: str | Path) -> list[Path]:
+    """Entries of the ledger below a folder of results, without those that a kill left half-written."""
+    return sorted((Path(out) / LEDGER).glob("[!.]*.json"))
+
+
 def ledger_rows(out: str | Path) -> dict[str, dict[str, Any]]:
     """Rows of the ledger below a folder of results by specimen; a damaged entry is left out: it states nothing."""
     rows = {}
-    for entry in sorted((Path(out) / LEDGER).glob("*.json")):
+    for entry in ledger_files(out):
         try:
             row = json.loads(entry.read_bytes())["row"]
             rows[str(row["sample_id"])] = dict(row)
