@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -60,12 +60,12 @@ def unit_of(head: str) -> str:
     return found[1] if found else ""
 
 
-def _holds_numbers(column: Column) -> bool:
+def _holds_numbers(column: Column) -> TypeGuard[FloatArray]:
     return isinstance(column, np.ndarray) and column.dtype.kind == "f"
 
 
 def _plain_column(column: Column) -> list[Any]:
-    if isinstance(column, np.ndarray) and _holds_numbers(column) and np.isfinite(column).all():
+    if _holds_numbers(column) and np.isfinite(column).all():
         return list(column.tolist())  # thousands of points
     return [_plain(value) for value in column]
 
