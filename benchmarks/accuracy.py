@@ -74,11 +74,18 @@ def cpu_of(call: Callable[[], Any], repeats: int = 3) -> float:
 
 
 def cpu_of_command(*arguments: str | Path) -> float:
-    """CPU time of one command with everything it imports, seconds."""
+    """CPU time of one command with everything it imports, seconds.
+
+    Bytecode is kept, as in an installation, also where the surroundings have that switched off.
+    """
+    surroundings = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryDirectory() as folder:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
-            [COMMAND, *map(str, arguments), "--out", folder, "--quiet"], check=True, stdout=subprocess.DEVNULL
+            [COMMAND, *map(str, arguments), "--out", folder, "--quiet"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=surroundings,
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
