@@ -138,7 +138,8 @@ def _rough_fit(
     sizes = [item.name for item in table.items if item.id.kind == "inverse_size"]
     if try_sizes:
         starts = [table.with_values(dict.fromkeys(sizes, inverse)) for inverse in _START_SIZES]
-    models, costs = [base.refrozen(start.start) for start in starts], []
+    models = [base if start.start == table.start else base.refrozen(start.start) for start in starts]
+    costs = []
     problem: LeastSquares | None = None
     for start, model in zip(starts, models, strict=True):
         held = ParameterTable(tuple(replace(item, vary=False) for item in start.items))
