@@ -7,6 +7,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import gemmi
@@ -39,6 +40,33 @@ CONTENTS_DIFFER = {
     "whewellite": "hydrogen of the water incomplete",
     "whitlockite": "Fe replaces some Mg, Ca excess, no hydrogen",
 }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_stored_phase_is_that_of_its_files(name: str) -> None:
+    folder = reference_folder()
+    stored, loaded = catalogue._stored(folder)[name], catalogue._loaded(folder / name)
+    assert stored.source == catalogue._source(folder / name), "python -m tools.library writes it anew"
+    assert stored.phase == loaded
+    assert load_phase(name) is load_phase(name)
+    for item in fields(Phase):
+        old, new = getattr(loaded, item.name), getattr(stored.phase, item.name)
+        assert type(old) is type(new)
+        if isinstance(old, np.ndarray):
+            assert (old.dtype, old.shape, old.flags.writeable) == (new.dtype, new.shape, new.flags.writeable)
+
+
+def test_a_changed_phase_is_loaded_from_its_files(tmp_path: Path) -> None:
+    shutil.copytree(reference_folder() / "quartz", tmp_path / "quartz")
+    shutil.copy(reference_folder() / catalogue.STORED, tmp_path)
+    assert catalogue._of_library("quartz", tmp_path) is catalogue._stored(tmp_path)["quartz"].phase
+    facts = tmp_path / "quartz" / "phase.toml"
+    facts.write_text(facts.read_text(encoding="utf-8").replace("cell_tolerance", "# "), encoding="utf-8")
+    catalogue._of_library.cache_clear()
+    assert catalogue._of_library("quartz", tmp_path).cell_tolerance == {}
+    (tmp_path / catalogue.STORED).write_bytes(b"none")
+    catalogue._stored.cache_clear()
+    assert catalogue._stored(tmp_path) == {}
 
 
 def contents(phase: Phase) -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
 
 from xrdcomp.data import HeatingLosses, Phase, PhaseFacts, ReferenceLine
 from xrdcomp.disk import read_toml
@@ -118,7 +120,56 @@ def load_phase(phase: str | Path) -> Phase:
 @lru_cache(maxsize=512)
 def _of_library(phase: str, folder: Path) -> Phase:
     """Phase of the library, made once: what is drawn of it for one specimen then serves the next."""
-    return _loaded(folder / phase)
+    stored = _stored(folder).get(phase)
+    return stored.phase if stored and stored.source == _source(folder / phase) else _loaded(folder / phase)
+
+
+# What was made of the library's files, stored beside them: reading and expanding all structures takes a tenth of a
+# command. The files decide: a phase whose files are others than those it was made of is loaded from them.
+
+STORED = "library.msgpack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPhase:
+    """A phase, and the hash of the files that it was made of."""
+
+    source: str
+    phase: Phase
+
+
+def _source(folder: Path) -> str:
+    files = [path.read_bytes() for name in sorted(_PHASE_FILES) if (path := folder / name).is_file()]
+    return hashlib.sha256(b"".join(hashlib.sha256(data).digest() for data in files)).hexdigest()
+
+
+def store_library() -> Path:
+    """Load every phase of the library from its files and store what was made of them; return the file."""
+
+    def plain(array: Any) -> dict[str, Any]:
+        return {"kind": array.dtype.str, "shape": array.shape, "data": array.tobytes()}
+
+    folder = reference_folder()
+    phases = {name: StoredPhase(source=_source(folder / name), phase=_loaded(name)) for name in list_phases()}
+    (folder / STORED).write_bytes(msgspec.msgpack.encode(phases, enc_hook=plain))
+    return folder / STORED
+
+
+@lru_cache(maxsize=4)
+def _stored(folder: Path) -> Mapping[str, StoredPhase]:
+    """Phases that `store_library` left in a folder, by id; none where there is no such file, or one of other fields."""
+
+    def array(_: Any, told: Any) -> Any:
+        values = np.frombuffer(told["data"], told["kind"]).reshape(told["shape"]).copy()
+        values.flags.writeable = False
+        return values
+
+    try:
+        return msgspec.msgpack.decode(
+            (folder / STORED).read_bytes(), type=dict[str, StoredPhase], strict=True, dec_hook=array
+        )
+    except (OSError, msgspec.DecodeError):
+        return {}
 
 
 def _loaded(phase: str | Path) -> Phase:
