@@ -77,6 +77,8 @@ def test_no_width_jumps_where_the_evidence_moves_by_less_than_its_uncertainty(na
         ("home", "rate", (9.0, 9.4, 9.8)),
         ("measured", "range", (80.0, 82.0, 84.0)),
         ("measured", "amorphous", (0.08, 0.09, 0.10)),
+        # apatite of 12 nm beside ever higher reflections of spinel, of which it is told by the rest of the pattern
+        ("debye", "unlisted", (0.08, 0.11, 0.14)),
     ],
 )
 def test_no_width_jumps_in_a_sweep(

@@ -74,14 +74,14 @@ def compare(own: Evidence, narrow: Solution, other: Evidence, wide: Solution, mo
     asked = 1.0 / (1.0 + np.exp(-0.5 * (gain - CALLED_FOR)))
     return Unsought(
         gain=gain,
-        gains={name: _without(name, other, wide, model) / other.inflation for name in missing},
+        gains={name: rise_without(name, other, wide, model) / other.inflation for name in missing},
         shares={name: max(found[name], 0.0) / whole if whole > 0.0 else 0.0 for name in missing},
         covariance=asked * (np.outer(move, move) + taken @ other.amounts.covariance @ taken.T),
     )
 
 
-def _without(name: str, evidence: Evidence, solution: Solution, model: PatternModel) -> float:
-    """By how much the sum of squares is higher without a component, all else that is linear fitted anew."""
+def rise_without(name: str, evidence: Evidence, solution: Solution, model: PatternModel) -> float:
+    """By how much the sum of squares is higher without a component or phase, all else that is linear fitted anew."""
     kept = np.array([name not in (column.name, column.parent) for column in model.columns])
     gram = evidence.gram + np.diag(solution.linear_prior + 1e-12)
 

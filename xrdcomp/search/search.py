@@ -16,6 +16,7 @@ from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.model import MeasuredAmorphous
 from xrdcomp.refinement.refine import PhaseStart, Refinement
 from xrdcomp.refinement.result import POOR_FIT_GOF
+from xrdcomp.refinement.unsought import rise_without
 from xrdcomp.results import FitResult, PhaseList, PhaseResult, UnexplainedPeak, UnidentifiedCrystals
 from xrdcomp.search import nuisance, overlaps, report, templates
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
@@ -69,6 +70,7 @@ _CLOSE_RATIO = 1.0  # χ² per reflection, with which a phase stands beside what
 _SHARP_NM = 50.0  # crystals whose reflections meet one peak each
 _SMALL_NM = 12.0  # crystals whose reflections run together, which raises that χ²
 _SMALL_RATIO = 10.0
+_NEARLY_ALL = 0.9  # of what a fit lacks without small crystals, where they and no other crystal make it up
 _SHORT = 20.0  # degrees, a scan that shows so little of a phase that one reflection may be all
 _FAR_ABOVE = 40.0  # standard deviations of an amount with which its second reflection would be seen as well
 
@@ -312,6 +314,21 @@ class _Suspect:
         cells = INDEPENDENT_CELLS ** (len(free) - 1)
         return sharp and self.score.reflections_seen > _MANY and cells * self.chance(library_size) < _NO_CHANCE
 
+    def explains_the_rest(self) -> bool:
+        """Tell whether broad reflections beside sharp unknown ones make up nearly all that is left without them.
+
+        The share of χ² that the phase takes from the fit without it, beyond one per point, where strong reflections of
+        something else are masked. The ratio of broad reflections depends on the size that a template has; reflections
+        of another crystal would leave much of their pattern to nothing.
+        """
+        if not self.sharp or self.score.size_nm >= _SHARP_NM:
+            return False
+        fit = self.search.fit
+        seen = len(fit.points) - int(fit.points.masked.sum())
+        rise = rise_without(self.phase, fit.evidence, fit.solution, fit.model)
+        left = max(float((fit.solution.residual(fit.points) ** 2).sum()) - seen, 0.0)
+        return rise > _NEARLY_ALL * (rise + left)
+
     def out_of_ratio(self, library_size: int) -> str:
         """Doubt reflections that disagree by more than texture makes, where something else is wrong too."""
         score, described = self.score, self.search.fit.describes_pattern
@@ -332,14 +349,15 @@ class _Suspect:
     def beneath_others(self, library_size: int) -> str:
         """Doubt what higher unexplained peaks stand beside, unless its own reflections are clear proof.
 
-        They are where most of the six are seen, in close ratio, or all of them where no chance would put them.
+        They are where most of the six are seen, in close ratio, or all of them where no chance would put them, or where
+        they are broad beside sharp ones and explain the rest of the pattern.
         """
         heights, others = self.reflections.height, self.left.height
         # sharp reflections of something else are not taken for broad ones
         small = self.sharp and self.score.size_nm <= _SMALL_NM
         ratio = _SMALL_RATIO if small else _CLOSE_RATIO
-        clear = self.score.reflections_seen >= _MANY and (self.score.consistency < ratio or self.proved(library_size))
-        if clear or not len(heights) or not len(others):
+        clear = self.score.consistency < ratio or self.proved(library_size) or self.explains_the_rest()
+        if (clear and self.score.reflections_seen >= _MANY) or not len(heights) or not len(others):
             return ""
         alike = int((others > _COMPARABLE * heights[0]).sum())
         if others.max() < heights[0] and alike < _MANY:
