@@ -71,6 +71,8 @@ thermal.balance|_MIXED_STD|a mixture's share tells its char less well|kinetics 9
 thermal.balance|_EARLY_SHARE|organic matter of tissue begins by 250 to 300 °C|simulated specimens, measured plastics, hydroxides, cements|own variants of gels, hydrates, clays, wood
 thermal.balance|_HALF_ORGANIC_C|half of what tissue loses goes within 65 to 100 °C, wood 50, hydroxides 25 to 38|simulated and measured runs|the same variants
 thermal.balance|_NARROW_C|moisture takes 60 to 100 °C|hydrates of own kinetics|hydrates of other kinetics
+thermal.balance|_MOST_LATE_HYDROXYL|hydroxyl of silicates: smectites 4 to 6 %, kaolinite 14, serpentine 13|formulae|clays of tests/unit
+thermal.balance|_CLAYS_LOST_IT_C|clays have lost their hydroxyl by then: kaolinite 450–600 °C, illite to 650, smectites 600–750|Földvári 2011|clays of tests/unit
 thermal.balance|_LEAST_DIOXIDE|CO2 of mineral of tissue, 2 to 8 % CO3|bone, dentine, enamel|gels of alumina, titania, boehmite, magnesia
 thermal.losses|_KNEE_OXIDISING|char burns in minutes on a hold in air|bone of own kinetics|holds of the field cases
 thermal.losses|_KNEE_INERT|nothing tells which loss goes on|judgement|programmes of other kinetics

@@ -964,7 +964,8 @@ class Consistency:
     all (None where it was not asked), `no_amorphous_prior` the same before measuring. `prior_dominated` names the
     components whose variance rests mostly on assumptions, with that share. `kind` is what the specimen is taken for:
     tissue, or matter of unknown kind, whose amorphous part X-rays alone do not take apart. `effective_size` is the
-    number of independent draws behind the posterior.
+    number of independent draws behind the posterior. `silicate_hydroxyl` is the mass that counts as CO2 of carbonate
+    and may be hydroxyl of clay: the interval of the carbonate reaches down by it.
     """
 
     xrd: bool
@@ -985,6 +986,7 @@ class Consistency:
     prior_dominated: Mapping[str, float] = field(default_factory=dict)
     effective_size: float = math.inf
     kind: Literal["tissue", "unknown"] = "tissue"
+    silicate_hydroxyl: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -747,3 +747,13 @@ def test_a_powder_of_minerals_reaches_pure() -> None:
     crystalline = found.identifiable_sums["crystalline"]
     assert crystalline.high == 1.0
     assert crystalline.value > 0.98
+
+
+@pytest.mark.parametrize("doubted", [("carbonate",), ("organic", "carbonate"), ()])
+def test_what_heating_leaves_in_doubt_a_pattern_without_tissue_mineral_does_not_settle(
+    doubted: tuple[str, ...],
+) -> None:
+    stated = replace(balance(NO_APATITE), doubted=doubted)
+    found = compose_evidence(xrd_amounts(NO_APATITE), stated)
+    for name in ("organic", "carbonate"):
+        assert (found.components[name] is None) == (name in doubted)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,11 +14,12 @@ from tests.helpers import assert_close
 from tests.unit.thermal_curves import beside_phases
 from xrdcomp.data import Atmosphere
 from xrdcomp.errors import AnalysisError
-from xrdcomp.recipe import ThermalRecipe
+from xrdcomp.recipe import Recipe, SpecimenRecipe, ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.stages import analyze_tga, compose
 from xrdcomp.thermal.balance import tga_check
 from xrdcomp.thermal.curve import shift_with_rate
+from xrdcomp.units import CO2_PER_CARBONATE
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
 WATER, ORGANIC, CARBONATE = 0.10, 0.25, 0.035
@@ -154,6 +158,60 @@ def test_water_of_silicates_is_neither_organic_nor_carbonate(name: str, gas: Atm
         alone, calcite = (" ".join(m.text for m in beside_phases(result, *found)) for found in ((), ("calcite",)))
         assert "CO2 may as well be hydroxyl" in alone
         assert "CO2 may as well be hydroxyl" not in calcite
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("clay", [0.2, 0.4])
+def test_carbonate_of_bone_in_clay_reaches_down_to_what_is_its_own(clay: float, gas: Atmosphere) -> None:
+    """Smectite loses its hydroxyl where bone loses CO2, and organic matter says tissue all the same."""
+    parts = [(1.0 - clay, bone()), (clay, SILICATES["montmorillonite"])]
+    mixed = [replace(pool, mass=share * pool.mass) for share, pools in parts for pool in pools]
+    result = analyze_tga(make(mixed, Programme(gas=gas)).run, NO_BUOYANCY)
+    assert result.nature == "tissue"
+    composition = compose(result)
+    true = (1.0 - clay) * CARBONATE / CO2_PER_CARBONATE
+    assert composition["carbonate"].ci95[0] <= true <= composition["carbonate"].ci95[1]
+    assert "FUSION_HYDROXYL" in [message.code for message in composition.messages]
+
+
+@pytest.mark.parametrize(("kind", "held"), [("auto", True), ("tissue", False)])
+def test_tissue_without_soil_keeps_its_carbonate(kind: Literal["auto", "tissue"], held: bool) -> None:
+    """What may be clay's went by 750 °C: a bone's interval keeps what goes later, and all of it where stated."""
+    result = analyze_tga(make(bone(), Programme()).run, NO_BUOYANCY)
+    carbonate = compose(result, recipe=Recipe(specimen=SpecimenRecipe(kind=kind)))["carbonate"]
+    true = CARBONATE / CO2_PER_CARBONATE
+    assert (carbonate.ci95[0] < 0.5 * true) == held
+    assert carbonate.ci95[0] > 0.2 * true  # two tenths of its CO2 peak well above
+    assert carbonate.ci95[0] <= true <= carbonate.ci95[1]
+
+
+@pytest.mark.parametrize("calcite", [0.6, 0.95])
+def test_calcite_in_clay_is_bounded_by_what_is_no_calcite(calcite: float) -> None:
+    """The purer the calcite, the less clay there is to have lost its hydroxyl."""
+    parts = [(calcite, [Pool(mass=0.4397, peak_c=770, energy_kj=200)]), (1.0 - calcite, SILICATES["montmorillonite"])]
+    mixed = [replace(pool, mass=share * pool.mass) for share, pools in parts for pool in pools]
+    result = analyze_tga(make(mixed, Programme()).run, NO_BUOYANCY)
+    carbonate = compose(result)["carbonate"]
+    assert carbonate.ci95[0] <= calcite * 0.5996 <= carbonate.ci95[1] + 1e-3
+    assert carbonate.ci95[1] - carbonate.ci95[0] < 0.35 * (1.0 - calcite)
+
+
+CARBON = {
+    "charcoal": [Pool(mass=0.05, peak_c=70, energy_kj=45), Pool(mass=0.06, peak_c=700, energy_kj=180, order=2.5)],
+    "bone char": [Pool(mass=0.05, peak_c=80, energy_kj=45), Pool(mass=0.03, peak_c=770, energy_kj=240)],
+}
+
+
+@pytest.mark.parametrize("name", list(CARBON))
+def test_carbon_that_an_inert_gas_leaves_is_not_said_to_be_mineral(name: str) -> None:
+    result = analyze_tga(make(CARBON[name], Programme(gas="nitrogen")).run, NO_BUOYANCY)
+    assert "organic" in result.doubted
+    composition = compose(result)
+    assert composition["organic"] is None
+    assert "total_mineral" not in composition.identifiable_sums
+    assert "carbon (charcoal, soot)" in " ".join(m.text for m in beside_phases(result))
+    in_air = analyze_tga(make(CARBON[name], Programme(gas="air")).run, NO_BUOYANCY)
+    assert "organic" not in in_air.doubted
 
 
 @pytest.mark.parametrize("gas", ["air", "nitrogen"])

@@ -74,6 +74,14 @@ SALT = message_kind(
     "A chloride was found; it is counted under other crystalline, and may evaporate above 800 °C.",
     remedy="Rinse with water or ethanol and measure again if the salt comes from saline.",
 )  # fmt: skip
+HYDROXYL = message_kind(
+    "FUSION_HYDROXYL", "info",
+    "Part of what goes where carbonate does may be hydroxyl of clay; the interval of the carbonate holds none of it.",
+    remedy='Measure diffraction, or set specimen.kind = "tissue" where it is tissue without soil.',
+    threshold="what goes by 750 °C at 10 K/min, at most 15 % of the mineral; beside a mineral of tissue 15 % of "
+    "crystals that no phase explains",
+    origin="smectites, illite, kaolinite and serpentine lose 4 to 14 % between 450 and 750 °C",
+)  # fmt: skip
 AMORPHOUS_UNDECIDED = message_kind(
     "AMORPHOUS_UNDECIDED", "info",
     "It is open whether there is amorphous mineral at all; its value is a mean over both cases.",
@@ -102,6 +110,8 @@ REPLICATE_SCATTER = message_kind(
     threshold="probability of the scatter below 5 % over the number of components",
     origin="Cochran's Q with Bonferroni's correction",
 )  # fmt: skip
+NOTICEABLE_HYDROXYL = 0.001
+"""Mass fraction of hydroxyl among the carbonate above which it is said."""
 MISFIT_PROBABILITY = 0.01
 """Probability of a larger misfit below which it is said that the evidence does not fit one composition."""
 PAIR_PROBABILITY = 0.015
@@ -289,6 +299,19 @@ def salt_in_the_specimen(_: Composition, found: Consistency) -> Diagnostic | Non
         f"crystalline, not under mineral of the tissue. {SALT.remedy}"
     )
     return SALT(text, salt=amount / 100, evaporates=found.salts_evaporate)
+
+
+@_rule(HYDROXYL)
+def clay_may_have_lost_its_hydroxyl(composition: Composition, found: Consistency) -> Diagnostic | None:
+    """Tell how far the carbonate is lower if what goes early was clay's."""
+    carbonate = composition.components.get("carbonate")
+    if found.silicate_hydroxyl <= NOTICEABLE_HYDROXYL or carbonate is None:
+        return None
+    text = (
+        f"Of what goes where carbonate does up to {100 * found.silicate_hydroxyl:.1f} % may be hydroxyl of clay: the "
+        f"interval of the carbonate reaches down to {100 * carbonate.low:.1f} wt%. {HYDROXYL.remedy}"
+    )
+    return HYDROXYL(text, hydroxyl=found.silicate_hydroxyl)
 
 
 @_rule(AMORPHOUS_UNDECIDED)

@@ -15,7 +15,8 @@ _MIN_GAIN, _GAIN_IN_SIGMAS, _MIN_LATE_LOSS, _BELOW_ZERO = 0.003, 6.0, 0.001, 0.0
 _SALTS_FROM_C = 800.0
 
 INERT_CHAR = message_kind("TGA_INERT_CHAR", "warning",
-    "In an inert gas part of the organic stays as char and looks like mineral; it was taken off the residue.",
+    "In an inert gas part of the organic stays as char and looks like mineral; it was taken off the residue. Carbon "
+    "that was there before stays as well, and counts as mineral.",
     remedy="Burn the residue off in air to measure it.",
 )  # fmt: skip
 UNKNOWN_GAS = message_kind("TGA_UNKNOWN_GAS", "warning",
@@ -72,8 +73,8 @@ DOUBTED = message_kind("TGA_DOUBTED", "warning",
     "The losses are read by their temperatures alone, and nothing says tissue: water of gels goes where organic matter "
     "does, hydroxyl of clays and other silicates where carbonate does.",
     remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
-    threshold="CO2 below 0.6 % of a residue above 30 %, organic below 2.5 % or with a rate that only falls; no mineral "
-    "of tissue in the pattern, and for CO2 up to 15 % no carbonate",
+    threshold="CO2 below 0.6 % of a residue above 30 %, organic below 2.5 % (in an inert gas however little: carbon "
+    "stays) or with a rate that only falls; no mineral of tissue in the pattern, and for CO2 up to 15 % no carbonate",
     origin="gels of alumina, titania, magnesia, silica; boehmite, hydromagnesite, clay, serpentine, muscovite, talc, "
     "calcium silicate hydrate and ettringite by published steps",
 )  # fmt: skip
@@ -97,8 +98,9 @@ def inert_char(tga: TgaResult) -> Diagnostic | None:
     char, std = tga.char_fraction.value, tga.char_fraction.std or 0.0
     text = (
         f"In {tga.atmosphere} part of the organic stays as char and looks like mineral. Organic and residue were "
-        f"corrected with a char fraction of {char:.2f} ± {std:.2f}; `balance` does not hold it. Burn the residue "
-        "off in air to measure it."
+        f"corrected with a char fraction of {char:.2f} ± {std:.2f}; `balance` does not hold it. Carbon that the "
+        "specimen held before (charcoal, soot) stays too, and counts as mineral. Burn the residue off in air to "
+        "measure it."
     )
     return INERT_CHAR(text, char_fraction=char, char_std=std)
 
@@ -245,10 +247,10 @@ def doubted(analysis: Analysis) -> Diagnostic | None:
     detected = [phase.facts for phase in analysis.phases if phase.decision == "detected"]
     if any(facts.biomineral for facts in detected):
         return None
-    told = {
-        "organic": ("organic matter", "bound water of a gel or hydroxide, or CO2 of a hydrous carbonate"),
-        "carbonate": ("CO2", "hydroxyl of a clay or another silicate"),
-    }
+    else_organic = "bound water of a gel or hydroxide, or CO2 of a hydrous carbonate"
+    if tga.char_fraction is not None:
+        else_organic += f", and what {tga.atmosphere} leaves may hold carbon (charcoal, soot)"
+    told = {"organic": ("organic matter", else_organic), "carbonate": ("CO2", "hydroxyl of a clay or another silicate")}
     if any(facts.carbonate_fraction > 0.0 for facts in detected):
         del told["carbonate"]
     text = ""

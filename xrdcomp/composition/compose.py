@@ -433,8 +433,6 @@ def compose(
                 "run, or set the windows in the recipe."
             )
             messages = (TGA_NOT_USED(text, steps=len(tga.steps)),)
-        elif kind == "tissue":
-            thermal = replace(thermal, doubted=())
     standard = internal_standard
     if isinstance(standard, tuple):
         standard = InternalStandard(id=standard[0], fraction=standard[1])
@@ -468,13 +466,54 @@ def compose(
             replace(phase, detection_limit=max(phase.detection_limit or 0.0, least)) if phase.unseen else phase
             for phase in phases
         ]
+    biomineral = amounts is not None and _holds_biomineral(amounts, phases)
+    if thermal is not None:
+        # what is known to be mineral of tissue holds carbonate, and so does a carbonate
+        carbonate = any(p.decision == "detected" and p.facts.carbonate_fraction > 0.0 for p in phases)
+        told = {"organic", "carbonate"} if kind == "tissue" or biomineral else {"carbonate"} if carbonate else set()
+        thermal = replace(thermal, doubted=tuple(name for name in thermal.doubted if name not in told))
     found = compose_evidence(
         amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale,
         unidentified=unidentified,
         lattice_carbonate=None if fit is None else _lattice_carbonate(fit, phases),
-        tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or _holds_biomineral(amounts, phases))),
+        tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or biomineral)),
     )  # fmt: skip
+    if tga is not None and thermal is not None and kind != "tissue":
+        found = _with_silicates(found, tga, biomineral=biomineral)
     return replace(found, messages=messages)
+
+
+def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool) -> Composition:
+    """Carbonate down to what is left of it if clay lost its hydroxyl there, unless all crystals are known.
+
+    Beside a mineral of tissue only crystals that no phase explains may be clay.
+    """
+    from xrdcomp.thermal.balance import silicate_hydroxyl
+    from xrdcomp.thermal.curve import UNIFORM_STD
+
+    unknown = found.components.get(UNIDENTIFIED)
+    hydroxyl = silicate_hydroxyl(tga, minerals=1.0 if not biomineral else 0.0 if unknown is None else unknown.high)
+    carbonate, water = found.components.get("carbonate"), found.components.get("water")
+    if carbonate is None or hydroxyl <= 0.0 or found.consistency is None or found.consistency.impossible:
+        return found
+
+    def lowered(of: Mapping[str, Estimate | None], *, dry: bool) -> dict[str, Estimate | None]:
+        estimate = of["carbonate"]
+        assert estimate is not None
+        solid = 1.0 - (water.value if water is not None else 0.0) if dry else 1.0
+        less = hydroxyl / CO2_PER_CARBONATE / max(solid, 1e-6)
+        low = max(estimate.low - less, 0.0)
+        # anything from none to all of it is as likely: variance of a uniform distribution about its end
+        std = float(np.hypot(estimate.std or 0.0, min(less, estimate.value) * UNIFORM_STD))
+        return {**of, "carbonate": replace(estimate.reaching(low, low), std=std)}
+
+    dry = found.basis == "dry"
+    return replace(
+        found,
+        components=lowered(found.components, dry=dry),
+        other_basis=lowered(found.other_basis, dry=not dry),
+        consistency=replace(found.consistency, silicate_hydroxyl=hydroxyl),
+    )
 
 
 def _holds_biomineral(amounts: XrdAmounts | None, phases: Sequence[PhaseResult]) -> bool:

@@ -135,15 +135,15 @@ class JointModel:
 
     def undetermined(self, prior_share: Mapping[str, float], draws: FloatArray) -> tuple[str, ...]:
         """Components that these measurements do not determine; `draws` are as received."""
+        doubted = () if self.thermal is None else self.thermal.doubted
         if self.xrd is None:
-            doubted = () if self.thermal is None else self.thermal.doubted
             return (*doubted, "crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
         if self.thermal is not None:
             if not self.weighs_crystals:
-                return ("crystalline_hydroxyapatite", "amorphous_mineral")
+                return (*doubted, "crystalline_hydroxyapatite", "amorphous_mineral")
             # amorphous mineral that was not fitted is what crystals leave of the mineral: those of a fit that is wrong
             guessed = self.xrd.called_for and "amorphous_mineral" not in self.xrd.rows
-            return ("amorphous_mineral",) if guessed else ()
+            return (*doubted, *(("amorphous_mineral",) if guessed else ()))
         if not self.weighs_crystals:
             return COMPONENTS
         if not self.tissue:

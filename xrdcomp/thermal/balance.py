@@ -192,8 +192,10 @@ _HALF_ORGANIC_C, _MOST_OF_MINERAL = 40.0, 0.5
 _GAIN, _UNSURE = 0.01, 0.06
 # residue that is to hold carbonate, and least CO2 of it: 3 to 8 % CO3 in bone and dentine, 2 to 4 in enamel
 _MUCH_MINERAL, _LEAST_DIOXIDE = 0.3, 0.006
-# organic matter and CO2 that are worth a doubt; most hydroxyl that a silicate loses so late (serpentine 13 %)
+# organic matter and CO2 that are worth a doubt; most hydroxyl that a silicate loses so late (serpentine 13 %), and °C
+# at 10 K/min by which clays have lost it (Földvári 2011: kaolinite 450 to 600, illite to 650, smectites 600 to 750)
 _DOUBTED, _MOST_LATE_HYDROXYL = 0.005, 0.15
+_CLAYS_LOST_IT_C, _CLAY_ENERGY_KJ = 750.0, 200.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +237,9 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
         if organic >= _NOTICEABLE:
             reason = f"the loss of {100 * organic:.1f} % where organic matter goes only slows down, as of bound water"
         doubted = tuple(name for name, doubtful in doubts if doubtful)
+        if curve.inert and "organic" not in doubted and curve.burn is None:
+            # nothing charred, and soot or charcoal that the specimen held stays as it is
+            doubted, reason = ("organic", *doubted), f"{reason}, and carbon stays in {curve.atmosphere}"
         return Judged(read=True, nature="open", reason=reason, doubted=doubted)
     if assignment != "tissue" and len(boundaries.mass) > 2:
         left, dioxide = float(boundaries.mass[2]), float(boundaries.mass[1] - boundaries.mass[2])
@@ -244,6 +249,27 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
             reason = f"what is left ({100 * left:.0f} %) loses no CO2 ({100 * dioxide:.2f} %), unlike mineral of tissue"
             return Judged(read=True, nature="open", reason=reason, doubted=("organic", "carbonate"))
     return Judged(read=True, nature="tissue")
+
+
+def silicate_hydroxyl(tga: TgaResult, minerals: float = 1.0) -> float:
+    """Most of the carbonate's loss that may as well be hydroxyl of a clay or another silicate, of the start mass.
+
+    Smectites, illite and serpentine lose it between 500 and 750 °C (at 10 K/min) in a peak that no shape tells from
+    CO2 of apatite or calcite. It is no more than what goes by then, nor than 15 % of the mineral that is no calcium
+    carbonate, nor of `minerals`, the mass fraction of those that may be silicates.
+    """
+    if len(tga.boundary_c) < 3 or "carbonate" not in tga.balance_names:
+        return 0.0
+    dioxide = max(float(tga.balance[tga.balance_names.index("carbonate")]), 0.0)
+    before, start_c = float(tga.boundary_mass[1]), float(tga.boundary_c[1])
+    end_c = shift_with_rate(_CLAYS_LOST_IT_C, tga.heating_rate_k_min, _CLAY_ENERGY_KJ)
+    lost_by = np.maximum.accumulate(tga.temperature_c)
+    places = np.searchsorted(lost_by, [start_c, end_c]).clip(0, len(lost_by) - 1)
+    early = float(tga.mass_fraction[places[0]] - tga.mass_fraction[places[1]])
+    # x of calcium carbonate loses its share of CO2 and the rest at most its share of water: together the whole loss
+    calcite, most = _CALCITE / _CO2, _MOST_LATE_HYDROXYL
+    beside = most * max(before - dioxide * calcite, 0.0) / (1.0 - most * calcite)
+    return float(np.clip(min(early, beside, most * minerals), 0.0, dioxide))
 
 
 def _shares(curve: SmoothedCurve, start: int, end: int) -> FloatArray:
