@@ -196,17 +196,20 @@ def home_specimen(seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"xrd": simulated.pattern, "tga": simulated.tga}, truth
 
 
+def given_and_truth(world: str, seed: int, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `analyze` is given of a specimen, written into a folder where its world writes files, and the truth."""
+    if world == "home":
+        return home_specimen(seed)
+    files = write_specimen(world, seed, folder)
+    given = {"xrd": files.xrd, "tga": files.tga, "tga_blank": files.tga_blank}
+    return given | {"atmosphere": files.truth["tga"]["atmosphere"]}, files.truth
+
+
 def judge(task: tuple[str, int]) -> list[Case]:
     """Draw a specimen, analyse it blind and compare."""
     world, seed = task
     with tempfile.TemporaryDirectory() as name:
-        if world == "home":
-            given, truth = home_specimen(seed)
-        else:
-            files = write_specimen(world, seed, Path(name))
-            truth = files.truth
-            given = {"xrd": files.xrd, "tga": files.tga, "tga_blank": files.tga_blank}
-            given["atmosphere"] = truth["tga"]["atmosphere"]
+        given, truth = given_and_truth(world, seed, Path(name))
         facts = facts_of(truth)
         began = time.process_time()
         try:
