@@ -38,7 +38,7 @@ refinement.model|SHOULDER_STD|lognormal sizes, σ of ln size 0.2 to 0.4|calculat
 refinement.model|BLANK_FORM_STD|what air does beside an empty holder measured alike|judgement|home, with blanks
 refinement.model|LOW_Q_STD|halos below 0.65 Å⁻¹: packing of chains, small angles|home and points of collagen|measured, debye
 refinement.model|CORRECTION_STD|slow errors of a physical background, of the median intensity|judgement|worlds
-refinement.model|_UNCONTROLLED_STD|humic and fulvic acid, peat, charcoal, kerogen about free atoms|those patterns|nothing else yet
+refinement.model|UNCONTROLLED_STD|humic and fulvic acid, peat, charcoal, kerogen about free atoms|those patterns|nothing else yet
 refinement.model|_CONTROL_STD|filling and surface of two thick specimens|judgement|nothing yet
 refinement.model|_RING_ALIKE|three standard deviations of the place of the first maximum|judgement|nothing yet
 refinement.parameters|B_RELATIVE_STD|refinements of one compound, hard crystals little, apatites much|published refinements|fluorapatite, standards
@@ -46,7 +46,7 @@ refinement.result|_EXTRA_B|carbonated apatites 0 to 0.4 Å², wrong geometries 0
 refinement.result|_BENT_B|wrong geometries bend B by 0.46 Å² and more, apatites by 0 to 0.4|seed 1301 of benchmarks.diffuse|measured and debye (seeds from 9001), embedded: no geometry named
 refinement.result|_TILT_GAIN|wrong geometries 24 and more, an oblique plate 9|seed 1301 of benchmarks.diffuse|measured and debye (seeds from 9001), embedded: no geometry named
 refinement.result|_CLEAR_TILT_GAIN|wrong geometries 300 and more, fluorapatite 35|seed 1301 of benchmarks.diffuse|debye: no geometry named
-refinement.result|_FOREIGN_LIPID|sign of a glass or a polymer taken for lipid|fits of silica, obsidian, polymers|nothing else yet
+refinement.covariance|FOREIGN_LIPID|sign of a glass or a polymer taken for lipid|fits of silica, obsidian, polymers|polycarbonate of benchmarks.diffuse, covered; worlds
 refinement.unsought|CALLED_FOR|five standard deviations; 9 to 14 where nothing is left out, 100 and more where most is|a measured halo of the specimen's own protein, seeds 5 and 1301 of benchmarks.diffuse|subsets of seeds 2207 and 3307: none missed
 refinement.unsought|DECISIVE|odds of 20|convention|round robin and its pure powders: 5 of 6 patterns of one monochromator, none of the sixth
 refinement.result|_SIZE_SHAPE_STD|sizes and shapes have no pseudo-Voigt profile|home|Debye patterns: lengths along c of plates are off by far more
@@ -90,7 +90,7 @@ thermal.curve|_CARRIER_VOLUME_CM3|gains of 0.24 mg by 800 °C in raw files|measu
 composition.priors|BLANK_GAIN|half of the error is the background's|judgement|nothing yet
 composition.priors|UNSEEN_EXPONENT|mostly there is none|judgement|worlds, unlisted crystals
 composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the other|judgement|worlds
-composition.priors|UNKNOWN_KIND_STD|as `_UNCONTROLLED_STD`|the same patterns|nothing else yet
+composition.priors|UNKNOWN_KIND_STD|as `UNCONTROLLED_STD`|the same patterns|nothing else yet
 composition.priors|LITTLE|apatite in doubt below a tenth of a specimen|judgement|a gypsum standard
 composition.priors|DISCREPANCY_DOF|common where there is too little to estimate it|Lange, Little & Taylor 1989|sweeps, worlds
 composition.priors|NO_AMORPHOUS_PROBABILITY|sintered and synthetic apatite have none|judgement|worlds, A = 0

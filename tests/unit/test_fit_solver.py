@@ -15,7 +15,7 @@ from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.covariance import residual_inflation, truncated_moments
+from xrdcomp.refinement.covariance import FOREIGN_LIPID, foreign_share, residual_inflation, truncated_moments
 from xrdcomp.refinement.parameters import build_parameters
 from xrdcomp.refinement.refine import Refinement, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.reflections import bin_means
@@ -245,3 +245,18 @@ def test_reflections_on_binned_points_are_means_of_those_on_all() -> None:
         own = fit.setup.build(points, fit.table.with_values(values), like=fit.model).reflections[0]
         off.append(float(np.abs(own.pattern(values)[0] - means).max()))
     assert off[0] < 0.1 * off[1]
+
+
+def test_amorphous_matter_of_another_kind_comes_in_step_by_step() -> None:
+    """None down to the threshold, all one standard deviation below it, none where amorphous matter is not clear."""
+    names, crystalline = ("hydroxyapatite", "protein", "lipid"), np.array([True, False, False])
+    covariance = np.diag([0.01, 0.05, 0.05]) ** 2
+
+    def share(lipid: float, whole: float = 1.0) -> float:
+        return foreign_share(names, crystalline, np.array([1.0, whole - lipid, lipid]), covariance)
+
+    assert [share(lipid) for lipid in (0.3, 0.0, FOREIGN_LIPID + 1e-9)] == [0.0, 0.0, 0.0]
+    assert share(FOREIGN_LIPID - 0.025) == pytest.approx(0.5)
+    assert share(FOREIGN_LIPID - 0.05) == pytest.approx(1.0)
+    assert share(-0.5, whole=0.05) == 0.0
+    assert foreign_share(names[:2], crystalline[:2], np.array([1.0, 1.0]), covariance[:2, :2]) == 0.0

@@ -19,7 +19,7 @@ from xrdcomp.data import Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous, corrections, elements, reflections
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.model import PatternModel, Points
+from xrdcomp.refinement.model import UNCONTROLLED_STD, PatternModel, Points
 from xrdcomp.refinement.reflections import emitted_weight, polarization
 from xrdcomp.refinement.solver import Solution, solve_linear
 from xrdcomp.results import XrdAmounts
@@ -208,6 +208,8 @@ PHASE_PER_GRAM_STD = 0.03
 ORDERED_PER_GRAM_STD = 0.015
 # Share of the instrument background that may have the form of amorphous scattering without a blank.
 BLANK_STD = 0.2
+# Share of all amorphous matter below which a lipid amount is the sign of a material that no component stands for.
+FOREIGN_LIPID = -0.15
 _PROTEIN_RANGE = (10.0, 55.0)  # degrees, under the broad maximum of protein
 
 
@@ -277,6 +279,9 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     own = np.array([c.area_std for c in model.columns if c.kind in ("phase", "amorphous")])
     positive = np.maximum(amounts, 0.0)
     area = np.diag((np.hypot(own, recipe.per_gram_std) * positive * ~crystalline) ** 2)
+    unbounded = moved[:m][is_amount]
+    strange = UNCONTROLLED_STD * foreign_share(names, crystalline, unbounded, amount_cov + area)
+    area += strange**2 * np.outer(positive * ~crystalline, positive * ~crystalline)
     ordered = {p.id for p in phases if p.facts.b_iso is not None}
     structure = np.array([ORDERED_PER_GRAM_STD if name in ordered else PHASE_PER_GRAM_STD for name in names])
     scale = np.diag((structure * positive * crystalline) ** 2)
@@ -298,8 +303,24 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
         grain_factors=factors,
         gram=gram[:m, :m],
         right=columns.T @ (points.intensity / points.sigma),
-        unbounded=moved[:m][is_amount],
+        unbounded=unbounded,
     )
+
+
+def foreign_share(names: Sequence[str], crystalline: BoolArray, unbounded: FloatArray, covariance: FloatArray) -> float:
+    """How clearly the amorphous matter is of a kind that no component stands for, from 0 to 1.
+
+    Lipid, free to be negative, is so for materials whose first maximum lies elsewhere (glass, polymers). Below
+    `FOREIGN_LIPID` of all amorphous matter it comes in over one standard deviation, where that matter itself is clear.
+    """
+    if "lipid" not in names:
+        return 0.0
+    k, amorphous = list(names).index("lipid"), ~crystalline
+    whole, lipid = float(unbounded[amorphous].sum()), float(unbounded[k])
+    own, all_std = np.sqrt(covariance[k, k]), np.sqrt(covariance[np.ix_(amorphous, amorphous)].sum())
+    below = (FOREIGN_LIPID * whole - lipid) / max(float(own), 1e-300)
+    clear = whole / max(float(all_std), 1e-300)
+    return float(np.clip(below, 0.0, 1.0) * np.clip(clear - 1.0, 0.0, 1.0))
 
 
 def _of_sharp_phases(

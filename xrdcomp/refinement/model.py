@@ -175,7 +175,7 @@ _AIR_STD = 0.1  # share of the curve that may be flat scatter of air or holder n
 _SHARP = 0.25  # of the running median, by which a crystalline peak stands out
 # Relative, of the scattering per gram of a material that only its name stands for: measured organics of unknown kind
 # scatter by so much about free atoms (humic and fulvic acid, peat, charcoal, kerogen against fluorapatite).
-_UNCONTROLLED_STD = 0.16
+UNCONTROLLED_STD = 0.16
 _RING_ALIKE = 3.0  # standard deviations of its place within which the first maximum is that of the component
 _CONTROL_STD = 0.03  # beyond that of the control's own scattering: filling, and surfaces of two specimens
 
@@ -190,7 +190,7 @@ class MeasuredAmorphous:
     name: str
     q: FloatArray
     per_gram: FloatArray
-    area_std: float = _UNCONTROLLED_STD
+    area_std: float = UNCONTROLLED_STD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,7 +235,7 @@ def measured_amorphous(
         inside, ring = (q > amorphous.AREA_WINDOW[0]) & (q < amorphous.AREA_WINDOW[1]), material.rings[0]
         first = q[inside][np.argmax(((scale * values - compton) / coherent)[inside])]
         alike = not formula and abs(first - ring.q) < _RING_ALIKE * ring.q_std
-        area_std = material.area_std if alike else _UNCONTROLLED_STD
+        area_std = material.area_std if alike else UNCONTROLLED_STD
         return MeasuredAmorphous(name=name, q=q, per_gram=scale * values, area_std=area_std)
     known = _known_component("fit.amorphous_control", control.name)
     at, counted = _unpolarised(f"fit.amorphous_control.{control.name}", control.pattern, instrument)

@@ -13,7 +13,7 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import HolderMatch, best_holder
 from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.covariance import GOOD_FIT_GOF, Evidence, collect_evidence, misfit_covariance
+from xrdcomp.refinement.covariance import FOREIGN_LIPID, GOOD_FIT_GOF, Evidence, collect_evidence, misfit_covariance
 from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, PatternModel, Points, padding_points
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
@@ -53,7 +53,6 @@ _EXTRA_B = 0.5  # Å²
 # Å² from which on a geometry that puts it right is asked after, and by what χ² must fall; where the fit is not good B
 # need not be off, and χ² must fall by far more over the misfit that the geometry leaves.
 _BENT_B, _TILT_GAIN, _CLEAR_TILT_GAIN = 0.25, 12.0, 100.0
-_FOREIGN_LIPID = -0.15
 _HOLDER_Z = 4.0
 _HOLDER_HEIGHT = 0.04  # of the median intensity
 
@@ -146,7 +145,7 @@ FOREIGN_AMORPHOUS = message_kind(
     "The amorphous scattering is none of those fitted: lipid comes out negative, as it does for a glass, a polymer or "
     "another material whose first maximum lies elsewhere.",
     remedy="Name it (fit.amorphous with polymer), or measure it and pass fit.amorphous_patterns.",
-    threshold=f"lipid below {_FOREIGN_LIPID:g} of all amorphous matter, and two standard deviations below zero; "
+    threshold=f"lipid below {FOREIGN_LIPID:g} of all amorphous matter, and two standard deviations below zero; "
     "all amorphous matter two above",
     origin="silica, obsidian and polymers fitted with protein, lipid and water",
 )
@@ -585,7 +584,7 @@ class FittedModel:
             free = self.evidence.unbounded
             whole, lipid = float(free[amorphous].sum()), float(free[k])
             known = 2.0 * float(np.sqrt(found.covariance[np.ix_(amorphous, amorphous)].sum()))
-            if whole > known and lipid < min(_FOREIGN_LIPID * whole, -2.0 * float(np.sqrt(found.covariance[k, k]))):
+            if whole > known and lipid < min(FOREIGN_LIPID * whole, -2.0 * float(np.sqrt(found.covariance[k, k]))):
                 share = lipid / whole
                 text = f"Lipid is {share:.2f} of the amorphous matter. {FOREIGN_AMORPHOUS.meaning} "
                 out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
