@@ -36,7 +36,8 @@ from xrdcomp.composition import priors
 from xrdcomp.composition.compose import compose
 from xrdcomp.data import Sample
 from xrdcomp.errors import XrdcompError
-from xrdcomp.recipe import Recipe
+from xrdcomp.recipe import Recipe, ThermalRecipe
+from xrdcomp.results import Estimate, TgaResult
 from xrdcomp.search.search import Identification
 from xrdcomp.stages import analyze_tga, as_pattern, as_run
 
@@ -122,40 +123,41 @@ def compositions(task: tuple[str, int], chosen: Sequence[Variant]) -> list[Compo
             sample = Sample(
                 sample_id=f"{world}-{seed}",
                 pattern=None if given["xrd"] is None else as_pattern(given["xrd"], "xrd"),
-                tga=as_run(given["tga"], "tga"),
+                tga=(weighed := as_run(given["tga"], "tga")),
                 tga_blank=None if empty is None else as_run(empty, "tga_blank", empty_pan=True),
             )
             search = fit_and_search(prepare(sample, Recipe()))
+            runs: dict[ThermalRecipe, TgaResult] = {}  # few variants weigh otherwise
             for variant in chosen:
-                found += composed(world, seed, variant, (search, sample), gas, truth["components"])
+                with changed(variant) as recipe:
+                    thermal = recipe.with_settings(gas).thermal
+                    if thermal not in runs:
+                        runs[thermal] = analyze_tga(weighed, thermal, blank=sample.tga_blank)
+                    components = recomposed(search, runs[thermal], recipe)
+                found += judgements(world, seed, name_of(variant), components, truth["components"])
         except XrdcompError as error:
             print(f"{world} {seed}: {error}", file=sys.stderr)
             return []
     return found
 
 
-def composed(
-    world: str,
-    seed: int,
-    variant: Variant,
-    measured: tuple[Identification | None, Sample],
-    gas: Mapping[str, str],
-    truth: Mapping[str, float],
+def recomposed(search: Identification | None, run: TgaResult, recipe: Recipe) -> Mapping[str, Estimate | None]:
+    """Components from a search and a mass balance that are there already."""
+    unknown = None if search is None else search.unidentified_mass
+    fit, phases = (None, ()) if search is None else (search.fit, tuple(search.phases))
+    return compose(fit, phases, run, recipe.composition, unidentified=unknown).components
+
+
+def judgements(
+    world: str, seed: int, variant: str, components: Mapping[str, Estimate | None], truth: Mapping[str, float]
 ) -> list[Composed]:
-    """Components of one specimen with the constants of a variant, from its search and its run."""
-    search, sample = measured
-    with changed(variant) as recipe:
-        assert sample.tga is not None
-        run = analyze_tga(sample.tga, recipe.with_settings(gas), blank=sample.tga_blank)
-        unknown = None if search is None else search.unidentified_mass
-        fit, phases = (None, ()) if search is None else (search.fit, tuple(search.phases))
-        components = compose(fit, phases, run, recipe.composition, unidentified=unknown).components
+    """What one composition says of each component that it gives."""
     estimates = {name: components[name] for name in JUDGED}
     return [
         Composed(
             world=world,
             seed=seed,
-            variant=name_of(variant),
+            variant=variant,
             component=name,
             truth=float(truth[name]),
             value=float(estimate.value),
