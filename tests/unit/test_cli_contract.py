@@ -400,6 +400,16 @@ def test_a_name_that_is_no_folder_is_refused_before_the_work(analysed: list[dict
     assert analysed == []
 
 
+def test_scipy_loads_no_test_tools_for_a_command() -> None:
+    code = (
+        "import sys; from xrdcomp.cli.start import load_scipy; load_scipy(); import xrdcomp.analysis\n"
+        "assert not {'numpy.f2py', 'numpy.testing', 'unittest'} & set(sys.modules)\n"
+        "import numpy as np, scipy.linalg\n"
+        "np.testing.assert_allclose(np.ma.masked_equal([1.0, 2.0], 2.0).sum(), scipy.linalg.det(np.eye(2)))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_demo_leaves_the_pages_of_others_alone(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     page.write_text("<h1>my own page</h1>")

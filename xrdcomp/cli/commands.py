@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from xrdcomp.cli import options as shared
+from xrdcomp.cli.start import load_scipy
 from xrdcomp.disk import read_toml, refuse_foreign, refuse_inputs
 from xrdcomp.errors import AnalysisError, MissingExtraError, RecipeError, naming
 
@@ -59,6 +60,7 @@ def analyze(xrd: str | None, **options: Any) -> None:
     recipe = shared.build_recipe(options)
     names = ", ".join(name for name in (xrd, tga) if name)
     shared.progress(f"analysing {names}", quiet=options["quiet"] or not names)
+    load_scipy()
     from xrdcomp.analysis import analyze as analyze_specimen
     from xrdcomp.present.tables import result_table
 
