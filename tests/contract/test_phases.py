@@ -45,7 +45,8 @@ CONTENTS_DIFFER = {
 @pytest.mark.parametrize("name", ALL)
 def test_stored_phase_is_that_of_its_files(name: str) -> None:
     folder = reference_folder()
-    stored, loaded = catalogue._stored(folder)[name], catalogue._loaded(folder / name)
+    stored, loaded = catalogue._stored(folder).get(name), catalogue._loaded(folder / name)
+    assert stored is not None, "python -m tools.library stores it"
     assert stored.source == catalogue._source(folder / name), "python -m tools.library writes it anew"
     assert stored.phase == loaded
     assert load_phase(name) is load_phase(name)
