@@ -203,17 +203,20 @@ _CLEARLY_SHORTER = 0.97
 """Width against the equal-tailed interval's; Monte Carlo noise of 4 000 normal draws stays above."""
 _AT_ZERO, _NEAR_ZERO = 0.1, 0.002
 """Twice the share of its width, and mass fraction, within which an interval's lower end counts as being at 0."""
+_BOTH_AT_THEIR_ENDS = 0.68
+"""Share of the probability within which a sum is taken where one of its parts is taken at its own end: one standard
+uncertainty beside two, 0.4 % where the two are independent."""
 _BARELY = 0.25
 """Share of the probability at which a case counts in full from which on it counts at all."""
 
 
-def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[float, float]:
+def interval_from_draws(
+    draws: FloatArray, probability: float = 0.95, *, equal_tails: bool = False
+) -> tuple[float, float]:
     """Interval of a fraction that holds `probability` of its draws, (n,) within [0, 1].
 
     Equal-tailed, but the shortest one within three standard deviations of 0 or 1, so that it can reach them (a lower
-    end beside 0 comes to it), and where it is clearly shorter: crystals beside an amorphous mineral that may be absent
-    are nearly all of the mineral without it, a narrow peak at the upper end, which an equal tail would cut off although
-    the interval of the amorphous mineral reaches 0.
+    end beside 0 comes to it), and, unless `equal_tails` are asked for, where it is clearly shorter.
 
     Where it is open whether the component is there at all, the interval is that of the draws with it: over both cases
     it would be short because of their assumed odds. The more of the draws are without it, the nearer its lower end
@@ -237,7 +240,7 @@ def interval_from_draws(draws: FloatArray, probability: float = 0.95) -> tuple[f
         upper[-1] = 1.0
     width = upper - lower
     chosen = int(np.argmin(width))
-    if not (at_zero or at_one) and width[chosen] > _CLEARLY_SHORTER * width[_SPLITS // 2]:
+    if not (at_zero or at_one) and (equal_tails or width[chosen] > _CLEARLY_SHORTER * width[_SPLITS // 2]):
         chosen = _SPLITS // 2
     low, high = float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
     if at_zero:  # the bound alone keeps draws off it: half as near it is reached, and evenly
@@ -277,25 +280,33 @@ def interval_of(
     beyond it. Crystals and amorphous mineral are told apart less well than their sum is known, so a quantity that
     holds one of the two is held against the other: where the interval of the part it lacks reaches 0, all of that
     part may belong to it, and the upper end is at least that of the two together; where the interval of the part it
-    holds reaches 0, the lower end is at most that of what is left without.
+    holds reaches 0, the lower end is at most that of what is left without. These are ends of two thirds of the
+    probability, because a part at its end and a sum at its end together are far less likely than either.
+
+    Such a quantity's own interval has equal tails: beside amorphous mineral that may be absent, crystals have a narrow
+    peak at their upper end, and the shortest interval would leave out nothing there but twice as much of the long tail
+    below, in which specimens lie that hold some.
 
     `held` (n,) is added to the sum: carbonate that weighs with the crystals, or the negative of it. `told_apart` says
     whether both crystals and amorphous mineral are reported; where not, the split is the prior's, which is no evidence
     that one is absent, and the interval is that of the quantity's own draws.
     """
 
-    def interval(of: Sequence[int]) -> tuple[float, float]:
+    def total(of: Sequence[int]) -> FloatArray:
         there = [part for part in of if part < draws.shape[1]]
-        return interval_from_draws(np.clip(draws[:, there].sum(axis=1) + held, 0.0, 1.0), probability)
+        found: FloatArray = np.clip(draws[:, there].sum(axis=1) + held, 0.0, 1.0)
+        return found
 
-    low, high = interval(parts)
     if not told_apart or (H in parts) == (AMORPHOUS in parts):
-        return low, high
+        return interval_from_draws(total(parts), probability)
+    low, high = interval_from_draws(total(parts), probability, equal_tails=True)
+    narrower = _BOTH_AT_THEIR_ENDS * probability
     own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
     if (share := _open_to_nothing(draws[:, other], probability)) > 0.0:
-        high += share * max(interval((*parts, other))[1] - high, 0.0)
+        high += share * max(interval_from_draws(total((*parts, other)), narrower)[1] - high, 0.0)
     if (share := _open_to_nothing(draws[:, own], probability)) > 0.0:
-        low -= share * max(low - interval([part for part in parts if part != own])[0], 0.0)
+        without = total([part for part in parts if part != own])
+        low -= share * max(low - interval_from_draws(without, narrower)[0], 0.0)
     return low, high
 
 

@@ -262,6 +262,7 @@ def reduce_xrd(
     there is no positive amount at all, shapes are wrong, or a standard is not among the fitted phases.
     """
     row_of = _rows_of(amounts, phases, standard)
+    amounts = _response_apart(amounts)
     if unidentified is not None:
         amounts = _with_unidentified(amounts, *unidentified)
         row_of.append("unidentified")
@@ -359,6 +360,19 @@ def _with_unidentified(amounts: XrdAmounts, mass: float, std: float) -> XrdAmoun
         misfit_covariance=grown(amounts.misfit_covariance, 0.0),
         lattice_diffuse=None if amounts.lattice_diffuse is None else np.append(amounts.lattice_diffuse, 0.0),
     )
+
+
+def _response_apart(amounts: XrdAmounts) -> XrdAmounts:
+    """Amounts whose covariance lacks what is unknown of the scattering of a gram of amorphous mineral.
+
+    It multiplies the true amount, of which the fit may find little where a specimen's first ring is weak; in proportion
+    to what was found it would vanish there. The joint model has it as a constant, `priors.AMORPHOUS_RESPONSE`.
+    """
+    if amounts.area_covariance is None:
+        return amounts
+    others = np.array([_AMORPHOUS_ROW.get(name) != "amorphous_mineral" for name in amounts.names])
+    rest = amounts.area_covariance * np.outer(others, others)
+    return replace(amounts, covariance=amounts.covariance - amounts.area_covariance + rest, area_covariance=rest)
 
 
 def _rows_of(amounts: XrdAmounts, phases: Sequence[PhaseResult], standard: InternalStandard | None) -> list[str]:
