@@ -6,10 +6,11 @@ The constants (`CONSTANTS`) are those of the composition and of thermogravimetry
 and that studies chose. Every specimen is searched and fitted once and composed with each value of each constant. Of
 each constant the value is taken whose interval scores [Gneiting & Raftery 2007], a proper rule that rewards narrow
 intervals and fines misses, are lowest on the other worlds, by the mean over worlds and components, in units of what
-the present code has there; the specimens of the world left out are then composed with all the values taken together.
-What is printed and stored: the values taken, coverage and score of the left-out world with the present constants and
-with those, and the worst. Constants that every rotation leaves where they are, and a left-out world that is no worse
-with what others choose, are what is wanted. Cases are kept in ``build/rotation/`` until package or worlds change.
+the present code has there, if by two standard errors over specimens; the specimens of the world left out are then
+composed with all the values taken together. What is printed and stored: the values taken, coverage and score of the
+left-out world with the present constants and with those, and the worst. Constants that every rotation leaves where they
+are, and a left-out world that is no worse with what others choose, are what is wanted. Cases
+are kept in ``build/rotation/`` until package or worlds change.
 """
 
 from __future__ import annotations
@@ -197,31 +198,42 @@ def run(
     return [case for case in found if (case.world, case.seed) in wanted]
 
 
-def mean_score(cases: Iterable[Composed], worlds: Sequence[str], variant: str) -> float:
-    """Mean over worlds and components of the interval score, each over that of the present constants."""
-    by: dict[tuple[str, str, str], list[float]] = {}
+def score_change(cases: Iterable[Composed], worlds: Sequence[str], variant: str) -> tuple[float, float]:
+    """Mean change of the interval score in some worlds, and its standard error over specimens.
+
+    In units of the mean score of a world and component with the present constants, so that each of them counts alike.
+    """
+    by: dict[tuple[str, str, str], dict[int, float]] = {}
     for case in cases:
-        by.setdefault((case.world, case.component, case.variant), []).append(case.score)
-    ratios = [
-        float(np.mean(by[world, component, variant])) / float(np.mean(by[world, component, PRESENT]))
-        for world in worlds
-        for component in JUDGED
-        if (world, component, variant) in by and (world, component, PRESENT) in by
-    ]
-    return float(np.mean(ratios)) if ratios else 1.0
+        by.setdefault((case.world, case.component, case.variant), {})[case.seed] = case.score
+    changes: list[float] = []
+    variances: list[float] = []
+    for world in worlds:
+        of_specimen: dict[int, list[float]] = {}
+        for component in JUDGED:
+            own, other = (by.get((world, component, name), {}) for name in (PRESENT, variant))
+            unit = float(np.mean(list(own.values()))) if own else 1.0
+            for seed in own.keys() & other.keys():
+                of_specimen.setdefault(seed, []).append((other[seed] - own[seed]) / unit)
+        if of_specimen:
+            means = np.array([np.mean(change) for change in of_specimen.values()])
+            changes.append(float(means.mean()))
+            variances.append(float(means.var(ddof=1)) / len(means) if len(means) > 1 else np.inf)
+    return (float(np.mean(changes)), float(np.sum(variances)) ** 0.5 / len(changes)) if changes else (0.0, np.inf)
 
 
-LEAST_GAIN = 0.01
-"""Share by which the score has to fall for another value to be taken: fifty specimens tell no less apart."""
+CLEAR = 2.0
+"""Standard errors by which the score has to fall for another value to be taken."""
 
 
 def choice(cases: Sequence[Composed], worlds: Sequence[str]) -> Variant:
-    """Values of the constants that score best in some worlds, where they are others than the present ones."""
+    """Values of the constants that clearly score best in some worlds, where they are others than the present ones."""
     found = {}
     for name, values in CONSTANTS.items():
-        scores = {value: mean_score(cases, worlds, name_of({name: value})) for value in values}
-        best = min(scores, key=lambda value: scores[value])
-        if scores[best] < 1.0 - LEAST_GAIN:
+        changes = {value: score_change(cases, worlds, name_of({name: value})) for value in values}
+        best = min(changes, key=lambda value: changes[value][0])
+        change, std = changes[best]
+        if change < -CLEAR * std:
             found[name] = best
     return found
 

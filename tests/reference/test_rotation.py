@@ -15,9 +15,11 @@ from xrdcomp.composition import priors
 SEED = 13501
 
 
-def case(world: str, variant: str, half_width: float, *, truth: float = 0.5, component: str = "organic") -> Composed:
+def case(
+    world: str, variant: str, half_width: float, *, truth: float = 0.5, component: str = "organic", seed: int = 1
+) -> Composed:
     return Composed(
-        world=world, seed=1, variant=variant, component=component, truth=truth, value=0.5, low=0.5 - half_width,
+        world=world, seed=seed, variant=variant, component=component, truth=truth, value=0.5, low=0.5 - half_width,
         high=0.5 + half_width,
     )  # fmt: skip
 
@@ -56,25 +58,38 @@ def test_every_constant_exists_and_no_value_is_the_present_one() -> None:
         assert (getattr(own, field) if field else own) not in values
 
 
+CHANGE = {"DISCREPANCY_DOF": 10.0}
+NAME = rotation.name_of(CHANGE)
+
+
 def test_the_left_out_world_has_no_say() -> None:
     """Of two worlds one is covered with half the width, the other misses by far: each chooses for the other."""
-    name = rotation.name_of({"DISCREPANCY_DOF": 10.0})
-    cases = [case(world, "", 0.02) for world in ("a", "b")]
-    cases += [case("a", name, 0.01), case("b", name, 0.01, truth=0.6)]
-    assert rotation.choice(cases, ["a"]) == {"DISCREPANCY_DOF": 10.0}
+    cases = [case(world, "", 0.02, seed=seed) for world in ("a", "b") for seed in (1, 2, 3)]
+    cases += [case("a", NAME, 0.01, seed=seed) for seed in (1, 2, 3)]
+    cases += [case("b", NAME, 0.01, truth=0.6, seed=seed) for seed in (1, 2, 3)]
+    assert rotation.choice(cases, ["a"]) == CHANGE
     assert rotation.choice(cases, ["b"]) == {}
-    text, rows = rotation.judged(cases, {"a": {}, "b": {"DISCREPANCY_DOF": 10.0}})
+    text, rows = rotation.judged(cases, {"a": {}, "b": CHANGE})
     assert "Worst of all left out: b, organic, 0 %." in text
     assert rows[-1].value == 0.0
     assert rows[-1].holds is False
 
 
+def test_what_specimens_do_not_agree_on_is_not_taken() -> None:
+    """Two specimens gain by half the width, a third loses as much as both: the mean falls by less than its error."""
+    cases = [case("a", "", 0.02, seed=seed) for seed in (1, 2, 3)]
+    cases += [case("a", NAME, width, seed=seed) for seed, width in ((1, 0.01), (2, 0.01), (3, 0.035))]
+    change, std = rotation.score_change(cases, ["a"], NAME)
+    assert -2.0 * std < change < 0.0
+    assert rotation.choice(cases, ["a"]) == {}
+    assert rotation.choice(cases[:1] + cases[3:4], ["a"]) == {}, "one specimen has no scatter"
+
+
 def test_scores_of_worlds_and_components_weigh_alike() -> None:
     """A component that is known ten times as well counts as much: ratios are meant, not widths."""
-    name = rotation.name_of({"DISCREPANCY_DOF": 10.0})
     cases = [case("a", "", 0.1), case("a", "", 0.01, component="water")]
-    cases += [case("a", name, 0.11), case("a", name, 0.005, component="water")]
-    assert rotation.mean_score(cases, ["a"], name) == pytest.approx((1.1 + 0.5) / 2)
+    cases += [case("a", NAME, 0.11), case("a", NAME, 0.005, component="water")]
+    assert rotation.score_change(cases, ["a"], NAME)[0] == pytest.approx((0.1 - 0.5) / 2)
 
 
 def test_composed_apart_is_what_the_analysis_gives(tmp_path: Path) -> None:
