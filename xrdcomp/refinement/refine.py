@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -196,13 +196,15 @@ class Refinement(FittedModel):
         params: lmfit.Parameters | None = None,
         table: ParameterTable | None = None,
         abandon_gof: float = np.inf,
+        passing_gof: float = np.inf,
     ) -> Refinement:
         """Refine phases from their start; `blank` is an empty holder, `params` are `initial_parameters`, changed.
 
         A `table` of parameters goes before that of the recipe; other sizes than its own are tried. `measured` amorphous
         components go before those calculated. Where the goodness of the first rough fit is beyond `abandon_gof`, the
-        phases are given up and none is fitted; a smaller value gives up earlier. Raises AnalysisError for too few
-        points, a phase without atoms, a blank that does not cover the range.
+        phases are given up and none is fitted; a smaller value gives up earlier. A fit whose goodness stays beyond
+        `passing_gof` is left near its minimum, to which `settle` brings it: a search may add phases before anything is
+        read off. Raises AnalysisError for too few points, a phase without atoms, a blank that does not cover the range.
         """
         recipe, given = recipe or FitRecipe(), params is not None or table is not None
         setup = ModelSetup.create(phases, instrument, recipe, blank=blank, measured=measured, start_given=given)
@@ -216,7 +218,8 @@ class Refinement(FittedModel):
             if cost > abandon_gof**2 * len(points):
                 return cls.run(pattern, (), instrument, recipe, blank=blank, measured=measured)
         give_up = POOR_FIT_GOF if np.isfinite(abandon_gof) else np.inf
-        return cls._minimum(pattern, setup, points, table, fine, give_up=give_up).with_polymer()._with_polarization()
+        fit = cls._minimum(pattern, setup, points, table, fine, give_up=give_up, passing_gof=passing_gof)
+        return fit.with_polymer()._with_polarization()
 
     def with_polymer(self) -> Refinement:
         """Fit an acrylic polymer as well where its broad maxima show and nobody named the amorphous components.
@@ -230,6 +233,8 @@ class Refinement(FittedModel):
         shown = self.holder_shown
         if shown is None or shown.holder.name != ACRYLIC:
             return self
+        if not self.settled:
+            return self.settle().with_polymer()
         setup = replace(self.setup, amorphous=(*self.setup.amorphous, "polymer"))
         model = setup.build(self.points, self.table)
         other = self._settled(setup, self.table, model, setup.recipe.max_iterations)
@@ -257,6 +262,8 @@ class Refinement(FittedModel):
         known = any(p.facts.b_iso and self.solution.coefficients[k] > 0.0 for k, p in enumerate(setup.phases))
         if optics.polarization_stated or optics.geometry != "bragg_brentano" or not known or not self.describes_pattern:
             return self
+        if not self.settled:
+            return self.settle()._with_polarization()
         angle = float(np.degrees(2.0 * np.arcsin(optics.wavelength / (2.0 * GRAPHITE_D))))
         setup = replace(setup, instrument=replace(optics, monochromator_two_theta=angle))
         model = setup.build(self.points, self.table)
@@ -300,11 +307,12 @@ class Refinement(FittedModel):
         fine: PatternModel,
         *,
         give_up: float = np.inf,
+        passing_gof: float = np.inf,
     ) -> Refinement:
         """Minimise on points as coarse as the reflections allow, then settle on all points.
 
         Windows and quadrature nodes are frozen within a least-squares run and rebuilt between runs. A fit of many
-        points whose goodness stays beyond `give_up` is not settled.
+        points whose goodness stays beyond `give_up` is not settled, one of phases beyond `passing_gof` not yet.
         """
         recipe, limit = setup.recipe, setup.recipe.max_iterations
         coarse = points.coarsened(fine, table)
@@ -333,6 +341,12 @@ class Refinement(FittedModel):
                     tried = fit._settled(setup, table, model, min(limit, _HOPELESS_ITERATIONS))
                     if tried.goodness > give_up:
                         return tried
+                if setup.phases and solution.cost > passing_gof**2 * len(coarse):
+                    near = fit._settled(
+                        setup, table, setup.build(points, table, like=model), min(limit, _HOPELESS_ITERATIONS)
+                    )
+                    if near.goodness > passing_gof:
+                        return replace(near, to_minimum=partial(fit._settled, setup, table, model, limit, rough))
                 return fit._settled(setup, table, model, limit, rough)
             solution = minimize_lmfit(model, table, points)
             table = table.with_values(solution.values)
@@ -488,7 +502,20 @@ class Refinement(FittedModel):
             settled = k > 0 and solution.lowered <= least**2 * solution.cost / len(points)
             if settled or (not solution.converged and max_iterations <= _HOPELESS_ITERATIONS):
                 break
-        return replace(self, setup=setup, table=table, model=model, solution=solution)
+        return replace(self, setup=setup, table=table, model=model, solution=solution, to_minimum=None)
+
+    @property
+    def settled(self) -> bool:
+        """False where the fit was left near its minimum (`run`, passing_gof)."""
+        return self.to_minimum is None
+
+    def settle(self) -> Refinement:
+        """Bring a fit to its minimum that was left near it; the same fit where it is there."""
+        if self.to_minimum is None:
+            return self
+        found = self.to_minimum()
+        assert isinstance(found, Refinement)
+        return found
 
     def substitute(self, old: Phase, new: Phase) -> Substitution:
         """Try `new` in the place of `old`, see `substitutes`."""

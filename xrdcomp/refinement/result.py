@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -217,6 +217,8 @@ class FittedModel:
     polymer_shown: HolderMatch | None = None
     # Of phases weighed by their free reflections, amounts over those of this minimum, and relative standard deviations.
     weighed: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    # What brings a fit to its minimum that was left near it; None where it is there.
+    to_minimum: Callable[[], FittedModel] | None = field(default=None, repr=False, compare=False)
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -440,6 +440,9 @@ _CELL_KEPT = 0.008  # mean relative change of spacings by refinement; impossible
 _SMALLEST_NM = 6.0  # templates have 20 nm and more; below a third of that, amorphous scattering is followed
 _FAR_OUT_OF_RATIO = 20.0  # χ² per reflection: small crystals, whose reflections run together, stay below 10
 _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the start from the phases asked for
+# Goodness of fit beyond which a start is left near its minimum until a phase is added: clean powders with high counts
+# reach 3 by imperfect profiles; beyond, something is missing.
+_PASSING_GOF = 3.0
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of reflections by as much
 
 
@@ -532,13 +535,17 @@ def fit_and_search(  # noqa: PLR0913 - what is measured, what is known, what is 
     Strong reflections that no phase explains are left out of the refinements that confirm phases, and of the last one:
     amorphous scattering and phases must not make up for them.
     """
-    refine = partial(Refinement.run, pattern, instrument=instrument, recipe=fit, blank=blank, measured=measured)
     free = recipe.search and not named  # the phases are only where the search begins
+    refine = partial(
+        Refinement.run, pattern, instrument=instrument, recipe=fit, blank=blank, measured=measured,
+        passing_gof=_PASSING_GOF if free else np.inf,
+    )  # fmt: skip
     spike = tuple(phase for phase in phases if phase.id == standard)
+    first: Refinement | None = None
     if free and phases and all(phase.is_apatite for phase in phases if phase not in spike):
         # a hopeless fit takes long, and what it does to displacement and widths hides the phases that are there:
         # apatite is then searched for like any other phase
-        start = refine(phases, abandon_gof=1.5 * POOR_FIT_GOF)
+        first = start = refine(phases, abandon_gof=1.5 * POOR_FIT_GOF)
         if (len(start.phases) > len(spike) and start.goodness > POOR_FIT_GOF) or len(start.phases) < len(spike):
             start = refine(spike)
     else:
@@ -561,7 +568,8 @@ def fit_and_search(  # noqa: PLR0913 - what is measured, what is known, what is 
     apatite = [p for p in phases if p.is_apatite] or [p for p in searched_phases(recipe) if p.id == _USUAL_APATITE]
     if any(p.id in search.impossible for p in apatite) or not search.leaves_small_crystals(apatite):
         return found
-    again = search_from(refine((*spike, *apatite)), recipe, standard=standard)
+    known = first is not None and first.phases == (*spike, *apatite)
+    again = search_from(first if first is not None and known else refine((*spike, *apatite)), recipe, standard=standard)
     return min(found, again, key=lambda result: result.fit.gof)
 
 
@@ -581,6 +589,7 @@ def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refineme
     better = [r.id for r in reports if r.evidence.member and r.evidence.member.fits_better and r.id in list_phases()]
     if fitted is None or not better:
         return None
+    start = start.settle()
     trials = [start.substitute(fitted, load_phase(name)) for name in better]
     return min(trials, key=lambda trial: trial.cost).settle()
 
@@ -626,14 +635,10 @@ class _Search:
                 self._find()
                 self._unmask_explained([p for p in self.residual.fit.phases if p not in before])
         self._drop_impossible()
-        if self.unknown:
-            named_fit = {p.id for p in self.start.phases} if named else set()
+        if self.unknown and named:
             fitted = self.residual.fit
-            self.start = (
-                fitted
-                if {p.id for p in fitted.phases} == named_fit
-                else self.start.masking(_mask(self.start, self.unknown))
-            )
+            same = {p.id for p in fitted.phases} == {p.id for p in self.start.phases}
+            self.start = fitted if same else self.start.masking(_mask(self.start, self.unknown))
         if named or not recipe.search:
             return
         # phases asked for that do not stand beside what was found are dropped, and the search is made without them
@@ -721,6 +726,13 @@ class _Search:
             self.unknown = left
             self._mask_unknown()
 
+    def _settle(self) -> bool:
+        """Bring a fit to its minimum that was left near it; False where it is there."""
+        if self.residual.fit.settled:
+            return False
+        self.residual = nuisance.search_residual(self.residual.fit.settle())
+        return True
+
     def _drop(self, phase: Phase) -> None:
         self.residual = nuisance.search_residual(self.residual.fit.drop([phase.id]))
 
@@ -732,6 +744,8 @@ class _Search:
         """
         for phase in self.residual.fit.phases:
             if phase.id == self.standard or self.residual.presence(phase).z > 3.0 * self.threshold:
+                continue
+            if self._settle() and self.residual.presence(phase).z > 3.0 * self.threshold:
                 continue
             without = nuisance.search_residual(self.residual.fit.drop([phase.id]))
             left, own = without.projected(), [candidate(phase, without.fit)]
@@ -747,7 +761,10 @@ class _Search:
                     self.residual = without
 
     def _find(self) -> None:
-        """Accept the best-scoring phase, refine with it, score again, until none passes."""
+        """Accept the best-scoring phase, refine with it, score again, until none passes.
+
+        A fit that was left near its minimum is brought there where nothing is accepted beside it.
+        """
         asked = {p.id for p in self.residual.fit.phases}
         tried = [candidate(p, self.residual.fit) for p in searched_phases(self.recipe) if p.id not in asked]
         weak: dict[str, Score] = {}
@@ -777,6 +794,8 @@ class _Search:
                 and not (has_apatite and s.phase.is_apatite)
             ]
             if not able or len(fitted) >= _MAX_FOUND:
+                if self._settle():
+                    continue
                 break
             best = _best(able)
             name = best.phase.id
@@ -785,9 +804,12 @@ class _Search:
                 continue
             trial = nuisance.search_residual(self._refined_with(best, left.grid.moved))
             refined = nuisance.widened(trial.presence(best.phase), scatter)
+            reason = implausible(trial.fit, best.phase) if refined.z >= self.threshold else ""
+            if (refined.z < self.threshold or reason) and self._settle():
+                continue
             if refined.z < self.threshold:
                 weak[name] = replace(best, z=refined.z)
-            elif reason := implausible(trial.fit, best.phase):
+            elif reason:
                 refused[name] = reason
             else:
                 self.residual = trial

@@ -1,0 +1,90 @@
+"""Starts of a search are left near their minimum where they are poor until a phase is added: no result changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.accuracy_identification import run_search
+from tests.helpers import assert_close
+from xrdcomp.data import Pattern
+from xrdcomp.instrument.build import build_instrument
+from xrdcomp.phases.library import load_phases
+from xrdcomp.recipe import Recipe
+from xrdcomp.refinement import solver
+from xrdcomp.refinement.refine import Refinement
+from xrdcomp.search import search
+from xrdcomp.search.search import Identification
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
+
+CONDITIONS = XrdConditions(peak_counts=20000.0, two_theta_min=10.0, two_theta_max=65.0, step=0.03)
+
+
+def scan(**other: float) -> Pattern:
+    rest = 0.7 - sum(other.values())
+    model = SpecimenModel(apatite=0.3, protein=0.8 * rest, water=0.2 * rest, other=other)
+    return simulate_pattern(model, CONDITIONS, seed=3)[0]
+
+
+@pytest.fixture(scope="module")
+def beside_halite() -> Pattern:
+    return scan(halite=0.3)
+
+
+@pytest.fixture
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of times that a model is evaluated, so far."""
+    count, own = [0], solver.LeastSquares.state
+
+    def counted(*args: object, **options: object) -> object:
+        count[0] += 1
+        return own(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(solver.LeastSquares, "state", counted)
+    return count
+
+
+def fitted(pattern: Pattern, passing_gof: float) -> Refinement:
+    instrument = build_instrument(pattern, Recipe().instrument)
+    return Refinement.run(pattern, load_phases(("hydroxyapatite",)), instrument, passing_gof=passing_gof)
+
+
+def test_a_poor_fit_settles_where_it_would_have_ended(beside_halite: Pattern) -> None:
+    left, plain = fitted(beside_halite, 3.0), fitted(beside_halite, np.inf)
+    assert plain.settled
+    assert not left.settled
+    assert left.goodness > 3.0
+    settled = left.settle()
+    assert settled.settled
+    assert settled.settle() is settled
+    assert settled.solution.values == plain.solution.values
+
+
+def test_a_good_fit_is_not_left() -> None:
+    assert fitted(scan(), 3.0).settled
+
+
+def test_results_do_not_depend_on_where_poor_fits_were_left(
+    beside_halite: Pattern, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = run_search(beside_halite)
+    monkeypatch.setattr(search, "_PASSING_GOF", np.inf)
+    slow = run_search(beside_halite)
+
+    def decisions(found: Identification) -> list[tuple[str, str]]:
+        return sorted((p.id, p.decision) for p in found.phases)
+
+    assert decisions(quick) == decisions(slow)
+    for name in ("hydroxyapatite", "halite"):
+        one, other = (found.phases[name].weight_fraction for found in (quick, slow))
+        assert one is not None
+        assert other is not None
+        assert other.std is not None
+        assert_close(one.value, other.value, atol=0.1 * other.std, because="a tenth of a standard deviation")
+
+
+def test_poor_fits_cost_little(beside_halite: Pattern, evaluations: list[int]) -> None:
+    run_search(beside_halite)
+    # 408, and 666 where the fit without halite is brought to its minimum although it is given up
+    assert evaluations[0] < 500
