@@ -213,17 +213,21 @@ def template_resolution(fit: Refinement) -> Mapping[str, float]:
         return {}
     values = fit.solution.values
     instrumental = sum(_instrument_widths(fit, values, _MIDDLE))
-    amounts, theta = fit.evidence.amounts, np.radians(_MIDDLE)
-    std = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-300))
-    clear = dict(zip(amounts.names, (amounts.amounts > _CLEAR * std).tolist(), strict=True))
-    sharp = []
+    theta, sharp = np.radians(_MIDDLE), []
     for phase in fit.phases:
         inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
         size = optics.SCHERRER_CONSTANT / 10.0 * fit.instrument.wavelength * inverse / np.cos(theta)
         strain = 4.0 * fit.solution.value("microstrain", phase.id) * np.tan(theta)
-        sharp.append(float(np.degrees(size + strain)) < instrumental and clear[phase.id])
+        sharp.append(float(np.degrees(size + strain)) < instrumental)
     areas = _bragg_areas(fit)
-    return values if areas[np.array(sharp)].sum() > _SHARP_SHARE * areas.sum() else {}
+    least = _SHARP_SHARE * areas.sum()
+    if areas[np.array(sharp)].sum() <= least:
+        return {}
+    amounts = fit.evidence.amounts  # which take as long as a fit's iteration
+    std = np.sqrt(np.maximum(np.diag(amounts.covariance), 1e-300))
+    clear = dict(zip(amounts.names, (amounts.amounts > _CLEAR * std).tolist(), strict=True))
+    sharp_and_clear = np.array([narrow and clear[p.id] for narrow, p in zip(sharp, fit.phases, strict=True)])
+    return values if areas[sharp_and_clear].sum() > least else {}
 
 
 def _bragg_areas(fit: Refinement) -> FloatArray:
