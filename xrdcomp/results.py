@@ -370,6 +370,7 @@ EVIDENCE_KEYS = {
     "limit_basis": "limit_basis",
     "alternatives": "alternatives",
     "tested": "tested",
+    "most": "most",
 }
 """Evidence on a phase: key of the JSON, field of `DetectionEvidence`."""
 
@@ -383,7 +384,8 @@ class DetectionEvidence(Record):
     `template_size_nm` is the crystallite size that scored best. `fitted` says whether the phase is part of the fit,
     `reason` why it is neither shown nor excluded, `limit_basis` what a limit of less than full worth rests on,
     `alternatives` which phases fitted the same reflections about as well. `tested` is False where the pattern could
-    show the phase at no amount: nothing then speaks for it or against it.
+    show the phase at no amount: nothing then speaks for it or against it; `most` is the largest mass fraction
+    that the intensities beside unknown reflections leave room for, and the detection limit at most.
     """
 
     z: float | None = None
@@ -396,6 +398,7 @@ class DetectionEvidence(Record):
     limit_basis: str = ""
     alternatives: tuple[str, ...] = ()
     tested: bool = True
+    most: float | None = None
     member: MemberComparison | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -244,6 +244,15 @@ def test_a_short_stretch_is_told_however_it_scatters() -> None:
         assert "XRD_SCALE_CHANGES" in codes(x, y), seed
 
 
+def test_steps_of_few_counts_are_no_other_scale() -> None:
+    """Poisson counts step by a factor of two by chance somewhere; their variance per count stays."""
+    x = np.arange(10.0, 80.0, 0.02)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        steps = 12.0 + 12.0 * (np.arange(len(x)) // 40 % 2)
+        assert "XRD_SCALE_CHANGES" not in codes(x, rng.poisson(steps).astype(float)), seed
+
+
 def test_two_zeros_among_many_counts_are_told() -> None:
     x, y = wide()
     assert "XRD_ZERO_RUN" not in codes(x, y)

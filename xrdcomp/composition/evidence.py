@@ -120,7 +120,8 @@ class XrdEvidence:
     windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
     ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
     of what may be there all the same, from the detection limits.
-    `undecided` is the mass of other phases in the fit that the search left undecided. `called_for` are the
+    `undecided` is the mass of other phases in the fit that the search left undecided, `room` the most that crystals of
+    the library may have of what unknown reflections show, by position in ``COMPONENTS``. `called_for` are the
     amorphous components that the fit lacks although the pattern asks for them.
     `apatite_open` says that the search left open whether apatite is there, and that the fit holds none. Apatite is not
     `apatite_certain` where the search left it undecided: its reflections may be another crystal's.
@@ -143,6 +144,7 @@ class XrdEvidence:
     apatite_open: bool = False
     hidden: Mapping[int, float] = field(default_factory=dict)
     undecided: float = 0.0
+    room: Mapping[int, float] = field(default_factory=dict)
     called_for: tuple[str, ...] = ()
 
     def row(self, name: str) -> float:
@@ -334,8 +336,19 @@ def reduce_xrd(
         apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided and not _is_little(p) for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
         undecided=float(sum(unsure)),
+        room={} if unidentified is None else _room(phases),
         called_for=amounts.called_for,
     )
+
+
+def _room(phases: Sequence[PhaseResult]) -> dict[int, float]:
+    """Most that one phase of a kind may have of what unknown reflections show, by position in ``COMPONENTS``."""
+    out: dict[int, float] = {}
+    for phase in phases:
+        if phase.evidence.most is not None:
+            index = H if phase.is_apatite else OTHER
+            out[index] = max(phase.evidence.most, out.get(index, 0.0))
+    return out
 
 
 def _with_unidentified(amounts: XrdAmounts, mass: float, std: float) -> XrdAmounts:

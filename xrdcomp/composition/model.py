@@ -163,7 +163,8 @@ class JointModel:
         What the mineral cannot give is taken from the organic (crystals that burn), but no more than traces of it where
         thermogravimetry weighs what burns. Phases that are undecided beside unknown reflections are there or not, in
         the amount that the fit gives them on the scale of each draw: of heavy crystals outside the library there may be
-        far less than their reflections amount to.
+        far less than their reflections amount to. So are phases that could not be tested beside unknown reflections,
+        with any part of what these leave room for.
         """
         if self.xrd is None:
             return draws
@@ -179,13 +180,23 @@ class JointModel:
                     out[:, source] -= taken
                     out[:, index] += taken
                     amount = amount - taken
-        if self.xrd.undecided > 0.0 and "unidentified" in self.xrd.rows:
-            scale = np.exp(constants[:, self.names.index("log_scale")])
-            bragg = scale * (1.0 + constants[:, self.names.index("xrd_bias")])
+        if "unidentified" in self.xrd.rows:
+            # where no known crystal ties the scale, the response is as before measuring: what a composition is taken
+            # to be like without soft matter says nothing of it
+            response = constants[:, self.names.index("unidentified_response")]
+            if self.standard is None and not {"apatite", "other"} & set(self.xrd.rows):
+                assumed = priors.UNIDENTIFIED_RESPONSE
+                response = rng.normal(assumed.mean, assumed.std, len(out))
+            per_mass = np.exp(response) / max(self.xrd.row("unidentified"), 1e-9)
             there = rng.random(len(out)) < priors.UNDECIDED_PROBABILITY
-            taken = np.minimum(self.xrd.undecided / bragg * there, out[:, UNSEEN])
-            out[:, UNSEEN] -= taken
-            out[:, OTHER] += taken
+            beneath = [(OTHER, self.xrd.undecided * there)]
+            for index, most in self.xrd.room.items():
+                there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
+                beneath.append((index, most * rng.random(len(out)) * there))
+            for index, mass in beneath:
+                taken = out[:, UNSEEN] * mass * per_mass / (1.0 + mass * per_mass)
+                out[:, UNSEEN] -= taken
+                out[:, index] += taken
         return out
 
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:

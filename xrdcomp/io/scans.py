@@ -572,7 +572,9 @@ def note_scale(two_theta: FloatArray, intensity: FloatArray) -> list[Diagnostic]
             continue
         left = counting_scale(intensity[max(0, i - _NOISE_WINDOW) : i])
         right = counting_scale(intensity[i : i + _NOISE_WINDOW])
-        if left and right and left > 0.02 and abs(np.log(right / left) - size) < np.log(1.5):
+        # counts of one scale, however few and steep, have the same variance per count on both sides
+        alike = min(float(np.log(1.5)), 0.5 * abs(size))
+        if left and right and left > 0.02 and abs(np.log(right / left) - size) < alike:
             text = (
                 f"from {two_theta[i]:g}° on, intensities and the variance per count are {np.exp(size):.3g} times those "
                 "before: a part of the scan was multiplied (absorber, counting time, joined scans); bring the parts to "

@@ -217,6 +217,8 @@ def quantify_specimen(
             settings = _with_external_scan(recipe, scan)
     pure = {name: references[f"quantification.reference_patterns.{name}"] for name in settings.reference_patterns}
     found, messages = None, tuple[Diagnostic, ...]()
+    if settings.method == "auto" and standard is None and not (fit.amounts.amounts > 0.0).any():
+        return PatternQuantities()  # nothing of the library is there to share in; the composition has the rest
     try:
         found = quantify(fit, fitted, settings, internal_standard=standard, mineral=mineral, references=pure)
         messages = found.messages

@@ -63,6 +63,7 @@ _STRONG = 25.0  # of the strongest 100
 _TRIALS_PER_FWHM = 2.0  # the filter output is correlated over about half a width
 _LARGEST_SPACING = 4.45  # Å: 20° of copper Kα; a scan should show larger spacings than this
 _INDISPENSABLE = 70.0  # of the strongest 100: a reflection without which a phase is judged by what is left
+_SHOWS = 2.0  # standard deviations, of a spike
 _UNKNOWN_STD = 1e3  # of a share where next to nothing was fitted
 _CELL_RULED_OUT = 0.006  # relative difference of a or c beyond which another member of the family is excluded
 _INTENSITY_RATIO = 1.2  # χ² of one over that of the other; grains and substitutions in hydroxyapatite make less
@@ -142,7 +143,7 @@ class Findings:
     """What all reports of a search share: rule, unknown crystals, members of the apatite family, reasons of refusal.
 
     The strongest reflection of a phase must be higher than `overtopped` for it to be believed beside what no phase
-    explains.
+    explains, whose intensities leave `room` for the amounts of each phase, by id.
     """
 
     rule: DetectionRule
@@ -150,6 +151,7 @@ class Findings:
     members: Mapping[str, MemberComparison] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     overtopped: float = 0.0
+    room: Mapping[str, float] = field(default_factory=dict)
 
 
 def fitted_phase(
@@ -157,14 +159,16 @@ def fitted_phase(
 ) -> PhaseResult:
     """Report a phase of the fit: amounts, cell, size, strain; `alternatives` fitted the same reflections.
 
-    A phase that is `known` to be there, as a spike is, counts as detected whatever its score.
+    A phase that is `known` to be there, as a spike is, counts as detected if it shows at all.
     """
     phase, rule = score.phase, told.rule
     crystal = _share(fit, phase, told, crystalline_only=True)
     member = told.members.get(phase.id)
     return _result(
         phase,
-        "detected" if known or (score.z > rule.threshold and crystal is not None) else "inconclusive",
+        "detected"
+        if (known and score.z > _SHOWS) or (score.z > rule.threshold and crystal is not None)
+        else "inconclusive",
         DetectionEvidence(z=score.z, rule=rule, fitted=True, alternatives=alternatives, member=member),
         detection_limit=_limit(fit, score, told),
         weight_fraction=_share(fit, phase, told, crystalline_only=False),
@@ -281,6 +285,10 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
         reason = told.refused[phase.id]
     unseen = "the pattern could show it at no amount"
     unseen = unseen if fit.quality == "describes" else "the fit does not describe the pattern"
+    most = None
+    if fit.quality != "useless" and phase.id in told.room:
+        most = min(told.room[phase.id] / total, limit or 1.0)
+        unseen += f"; what no phase explains leaves room for {100.0 * most:.2g} wt% of it"
     if not phase.quantifiable:
         basis = "reflection positions only; intensity per gram taken from a similar compound"
     elif unclear:
@@ -296,6 +304,7 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
         reason=reason if significant else unseen if limit is None else "",
         limit_basis=basis,
         tested=unclear or limit is not None,
+        most=most,
     )
     decision: Decision = "inconclusive" if unclear or limit is None else "not_detected"
     return _result(phase, decision, evidence, detection_limit=limit, weight_fraction=fraction)

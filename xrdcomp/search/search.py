@@ -30,6 +30,7 @@ from xrdcomp.search.nuisance import (
     separate_peaks,
 )
 from xrdcomp.search.report import MOST_PEAKS, angle_offset, explain_peak
+from xrdcomp.search.room import room_beside
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, bragg_share, candidate, library, searched_phases
 from xrdcomp.units import BoolArray, FloatArray, two_theta_to_d
 
@@ -881,9 +882,11 @@ class _Search:
         holds = self.start if self.named and any(p.is_apatite for p in self.start.phases) else search.fit
         members = report.member_comparisons(holds, [p for p in self._members() if p.is_apatite])
         left = peaks_of_nothing(search, self.unknown)
+        room = room_beside(search.fit, search.grid, known) if foreign is not None else {}
         told = report.Findings(
-            rule=rule, unidentified=foreign, members=members, refused=self.refused, overtopped=overtopped(left)
-        )
+            rule=rule, unidentified=foreign, members=members, refused=self.refused, overtopped=overtopped(left),
+            room=room,
+        )  # fmt: skip
         reports = []
         for p in fit.phases:
             own = start if self.named and p.id in asked else fit

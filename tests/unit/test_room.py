@@ -1,0 +1,116 @@
+"""Phases that could not be tested beside reflections of unknown crystals keep the room that intensities leave them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import xrdcomp as xc
+from xrdcomp.composition.compose import compose_evidence
+from xrdcomp.phases.library import load_phase, load_phases
+from xrdcomp.results import DetectionEvidence, PhaseResult, XrdAmounts
+from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
+from xrdcomp.simulate.xrd import expected_pattern, measure
+
+ZIRCON = """data_zircon
+_cell_length_a 6.604
+_cell_length_b 6.604
+_cell_length_c 5.979
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'I 41/a m d:2'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_B_iso_or_equiv
+Zr1 Zr 0 0.75 0.125 0.5
+Si1 Si 0 0.25 0.375 0.5
+O1 O 0 0.066 0.1951 0.8
+"""
+"""ZrSiO4 [Robinson et al. 1971 Am. Mineral. 56, 782]; its 200 hides quartz 101."""
+
+
+def test_a_phase_hidden_beneath_a_heavy_unknown_is_not_excluded(tmp_path: Path) -> None:
+    path = tmp_path / "zircon.cif"
+    path.write_text(ZIRCON, encoding="utf-8")
+    zircon, truth = replace(load_phases((str(path),))[0], id="zircon"), 0.10
+    model, rng = SpecimenModel(other={"zircon": 1.0 - truth, "quartz": truth}), np.random.default_rng(14)
+    known = {name: load_phase(name) for name in (model.apatite_model.phase, "quartz")}
+    conditions = XrdConditions(fwhm_w=0.006)
+    expected = expected_pattern(model, conditions, {**known, "zircon": zircon}, rng)
+    pattern = measure(expected.two_theta, expected.specimen + expected.background, conditions, rng, "zircon")
+    found = xc.analyze(pattern)
+    other, unknown = (found.composition.components[name] for name in ("other_crystalline", "unidentified_crystalline"))
+    assert other is not None
+    assert unknown is not None
+    assert other.low <= truth <= other.high
+    assert unknown.low <= 1.0 - truth <= unknown.high
+    # one place without intensity bounds a phase: no reflection of halite is hidden whole
+    assert found.phases["halite"].evidence.most is not None
+    assert found.phases["halite"].evidence.most < 0.02
+
+
+def test_the_room_of_an_untested_phase_is_part_of_the_composition() -> None:
+    amounts = XrdAmounts(
+        names=("hydroxyapatite", "protein"), amounts=np.array([0.0, 0.05]), covariance=np.diag([1e-6, 1e-4]),
+        crystalline=(True, False),
+    )  # fmt: skip
+
+    def other(most: float | None) -> xc.Estimate:
+        phase = PhaseResult(
+            id="quartz", name="quartz", formula="SiO2", decision="inconclusive", detection_limit=None,
+            evidence=DetectionEvidence(z=1.0, fitted=False, tested=False, most=most),
+        )  # fmt: skip
+        found = compose_evidence(amounts, None, phases=[phase], unidentified=(1.0, 0.01), tissue=False)
+        estimate = found.components["other_crystalline"]
+        assert estimate is not None
+        return estimate
+
+    assert other(None).high < 0.02
+    # the room is of all that scatters like a median phase: of heavier unknown crystals it is more
+    assert other(0.2).high > 0.15
+    assert other(0.2).low == 0.0
+
+
+def test_a_spike_that_does_not_show_fails() -> None:
+    pattern, _ = simulate_pattern(SpecimenModel(other={"quartz": 0.5, "calcite": 0.5}), seed=3)
+    recipe = xc.Recipe().with_settings({"internal_standard": "corundum", "internal_standard_fraction": 0.2})
+    found = xc.analyze(pattern, recipe=recipe)
+    assert found.status == "failed"
+    assert "COMPOSITION_STANDARD_UNSEEN" in {message.code for message in found.messages}
+    assert found.phases["corundum"].decision != "detected"
+    assert found.phases["quartz"].decision == "detected"
+
+
+def test_broad_maxima_without_a_phase_may_be_crystals() -> None:
+    """Cellulose: crystals of a few nanometres, whose maxima amorphous scattering takes as far as its forms allow."""
+    x = np.arange(5.0, 80.0, 0.02)
+    level = 200.0 + 150.0 * (10.0 / x) ** 1.5 + 800.0 * np.exp(-(((x - 19.0) / 9.0) ** 2))
+    for place, fwhm, height in ((14.9, 1.4, 0.3), (16.5, 1.6, 0.28), (22.7, 1.5, 1.0), (34.6, 1.8, 0.1)):
+        level += 4000.0 * height / (1.0 + (2.0 * (x - place) / fwhm) ** 2)
+    seen = np.random.default_rng(46).poisson(level).astype(float)
+    found = xc.analyze(xc.Pattern(two_theta=x, intensity=seen, sigma=np.sqrt(seen), intensity_unit="counts"))
+    assert found.xrd is not None
+    assert found.xrd.gof > 2.0
+    crystals = found.composition.identifiable_sums.get("crystalline")
+    assert crystals is None or crystals.high > 0.1
+
+
+def test_a_pattern_of_unknown_crystals_alone_is_not_called_unquantifiable() -> None:
+    base = load_phase("sylvite")
+    heavy = tuple({"K": "Na", "Cl": "La"}.get(element, element) for element in base.site_element)
+    iodide = replace(base, id="iodide", cell=replace(base.cell, a=6.473, b=6.473, c=6.473), site_element=heavy)
+    model, rng = SpecimenModel(other={"iodide": 1.0}), np.random.default_rng(2)
+    known = {"iodide": iodide, model.apatite_model.phase: load_phase(model.apatite_model.phase)}
+    expected = expected_pattern(model, XrdConditions(two_theta_min=10.0), known, rng)
+    mean = expected.specimen + expected.background
+    found = xc.analyze(measure(expected.two_theta, mean, XrdConditions(two_theta_min=10.0), rng, "iodide"))
+    assert found.composition.components["unidentified_crystalline"] is not None
+    assert "QUANTIFICATION_IMPOSSIBLE" not in {message.code for message in found.messages}
