@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import xrdcomp as xc
 from xrdcomp.composition.compose import compose_evidence
@@ -114,3 +115,40 @@ def test_a_pattern_of_unknown_crystals_alone_is_not_called_unquantifiable() -> N
     found = xc.analyze(measure(expected.two_theta, mean, XrdConditions(two_theta_min=10.0), rng, "iodide"))
     assert found.composition.components["unidentified_crystalline"] is not None
     assert "QUANTIFICATION_IMPOSSIBLE" not in {message.code for message in found.messages}
+
+
+BOEHMITE = (
+    (14.5, 1.3, 1.0), (28.2, 1.3, 0.43), (38.3, 1.3, 0.33), (49.1, 1.5, 0.4), (55.2, 1.4, 0.1), (64.2, 1.9, 0.13),
+    (72.0, 1.6, 0.13),
+)  # fmt: skip
+CERIA = (
+    (28.55, 1.8, 1.0), (33.08, 1.8, 0.28), (47.48, 1.9, 0.51), (56.34, 2.0, 0.41), (59.09, 2.0, 0.08),
+    (69.4, 2.1, 0.07), (76.7, 2.2, 0.14), (79.07, 2.2, 0.09),
+)  # fmt: skip
+"""Place, width (deg) and height of reflections of crystals of some nanometres; silicon lacks the second of ceria."""
+
+
+@pytest.mark.parametrize("maxima", [BOEHMITE, CERIA], ids=["boehmite", "ceria"])
+def test_broad_reflections_of_an_unknown_are_unidentified_crystals(maxima: tuple[tuple[float, ...], ...]) -> None:
+    x = np.arange(8.0, 82.0, 0.02)
+    level = 40.0 + 100.0 * (10.0 / x) ** 1.5
+    for place, fwhm, height in maxima:
+        offset = 2.0 * (x - place) / fwhm
+        level += 1400.0 * height * (0.4 / (1.0 + offset**2) + 0.6 * np.exp(-np.log(2.0) * offset**2))
+    seen = np.random.default_rng(7).poisson(level).astype(float)
+    found = xc.analyze(xc.Pattern(two_theta=x, intensity=seen, sigma=np.sqrt(seen), intensity_unit="counts"))
+    assert found.status != "failed"
+    assert not [phase.id for phase in found.phases if phase.decision == "detected"]
+    unknown = found.composition.components["unidentified_crystalline"]
+    assert unknown is not None
+    assert unknown.high > 0.9
+
+
+def test_halos_are_no_broad_reflections() -> None:
+    """A glass has maxima of six degrees and more."""
+    x = np.arange(8.0, 80.0, 0.02)
+    q = 4.0 * np.pi * np.sin(np.radians(x / 2.0)) / 1.5418
+    level = 300.0 + 3000.0 * (np.exp(-(((q - 1.65) / 0.39) ** 2)) + 0.3 * np.exp(-(((q - 2.9) / 0.66) ** 2)))
+    seen = np.random.default_rng(8).poisson(level).astype(float)
+    found = xc.analyze(xc.Pattern(two_theta=x, intensity=seen, sigma=np.sqrt(seen), intensity_unit="counts"))
+    assert "unidentified_crystalline" not in found.composition.components

@@ -186,13 +186,14 @@ def _misfit(gof: float, rwp: float) -> float:
 ROLLING_HALF_WINDOW = 2.0  # degrees, of the background with which the one of a fit is compared
 
 
-def rolling_background(curve: FloatArray, step: float) -> FloatArray:
-    """Background by clipping peaks, y ← min(y, mean of the values w to either side), w falling from 2° to one point.
+def rolling_background(curve: FloatArray, step: float, half_window: float = ROLLING_HALF_WINDOW) -> FloatArray:
+    """Background by clipping peaks, y ← min(y, mean of the values w to either side), w falling to one point.
 
-    [Ryan et al. 1988 Nucl. Instrum. Methods B34, 396, without its logarithms]; `step` in degrees between points.
+    [Ryan et al. 1988 Nucl. Instrum. Methods B34, 396, without its logarithms]; `step` between points and the first w,
+    `half_window`, in degrees.
     """
     out = curve.copy()
-    for w in range(max(round(ROLLING_HALF_WINDOW / step), 1), 0, -1):
+    for w in range(max(round(half_window / step), 1), 0, -1):
         if 2 * w < len(out):
             out[w:-w] = np.minimum(out[w:-w], 0.5 * (out[: -2 * w] + out[2 * w :]))
     return out

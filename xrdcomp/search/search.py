@@ -15,7 +15,8 @@ from xrdcomp.physics import elements, reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
 from xrdcomp.refinement.model import MeasuredAmorphous
 from xrdcomp.refinement.refine import PhaseStart, Refinement
-from xrdcomp.refinement.result import POOR_FIT_GOF
+from xrdcomp.refinement.reflections import bin_means
+from xrdcomp.refinement.result import POOR_FIT_GOF, rolling_background
 from xrdcomp.refinement.unsought import rise_without
 from xrdcomp.results import FitResult, PhaseList, PhaseResult, UnexplainedPeak, UnidentifiedCrystals
 from xrdcomp.search import nuisance, overlaps, report, templates
@@ -53,6 +54,12 @@ _COMPARABLE = 0.5  # of a reflection's height, from which on a peak could have b
 _REACH = 1.5  # widths within which a peak and a reflection are taken for one, both sides together
 _APART = 2.0  # widths between two peaks
 _BROAD = 3.0  # widths of the instrument, from which on a reflection is one of small crystals
+_NARROWEST, _BROADEST = 0.5, 3.0  # degrees, widths of reflections of a few nanometres; halos are broader
+_SMOOTHED = 0.2  # of the narrowest, to either side: sharp reflections stay narrower
+_CLIPPED = 5.0  # degrees, half the window of the background beneath them
+_FAINTEST = 0.05  # of the highest of them
+_FEWEST_BROAD, _FARTHEST_BROAD = 3, 1.5  # of them, and widths to either side
+_LEAST_MAXIMUM = 0.1  # of the highest, of one that a phase must have
 _OWN = 0.1  # of a phase's highest intensity, below which an angle is beside its reflections
 _EXPLAINED = 0.3  # of a peak's height: grains make a phase's own reflections three times as high, seldom more
 _MOST = 80
@@ -176,6 +183,38 @@ def unknown_reflections(search: SearchResidual) -> list[UnknownReflection]:
         )
         out.append(found)
     return out
+
+
+def broad_reflections(search: SearchResidual) -> list[UnknownReflection]:
+    """Find maxima of crystals of a few nanometres in the pattern itself: too broad for peaks, too narrow for halos.
+
+    They stand above what clipping leaves, which amorphous scattering follows. Fewer than three are no crystals.
+    """
+    grid, points = search.grid, search.fit.points
+    n = len(points) // grid.per_bin
+    x = points.two_theta[: n * grid.per_bin].reshape(n, grid.per_bin).mean(axis=1)
+    half = max(round(_SMOOTHED * _NARROWEST / grid.step), 1)
+    smooth = np.convolve(np.pad(bin_means(points.intensity, n), half, mode="edge"), np.ones(2 * half + 1), mode="valid")
+    smooth /= 2 * half + 1
+    noise = np.sqrt(bin_means(points.own_sigma**2, n) / grid.per_bin / (2 * half + 1))
+    above = smooth - rolling_background(smooth, grid.step, _CLIPPED)
+    out: list[UnknownReflection] = []
+    for i in separate_peaks(x, np.where(above > _CLEAR * noise, above, 0.0), distance=_NARROWEST, most=_MOST):
+        height = float(above[i])
+        if any(abs(x[i] - other.two_theta) < other.width for other in out):
+            continue  # noise on the same maximum
+        below = np.flatnonzero(above < 0.5 * height)
+        low_half, high_half = below[below < i].max(initial=0), below[below > i].min(initial=n - 1)
+        width = float(x[high_half] - x[low_half])
+        if not (_NARROWEST < width < _BROADEST and height > _FAINTEST * float(above.max())):
+            continue
+        ends = np.flatnonzero(above < np.maximum(_FOOT * height, noise))
+        reach = _FARTHEST_BROAD * width
+        low = max(float(x[ends[ends < i].max(initial=0)]), float(x[i]) - reach)
+        high = min(float(x[ends[ends > i].min(initial=n - 1)]), float(x[i]) + reach)
+        z = height / float(noise[i])
+        out.append(UnknownReflection(two_theta=float(x[i]), width=width, low=low, high=high, z=z, height=height))
+    return out if len(out) >= _FEWEST_BROAD else []
 
 
 def _mostly_broad(search: SearchResidual, unknown: Sequence[UnknownReflection]) -> bool:
@@ -394,6 +433,26 @@ class _Suspect:
         peaks = "one peak as high belongs" if n == 1 else f"{n} peaks as high belong"
         others = f"{peaks} to nothing in the library"
         return f"only {lines} seen, and {others}: some phase would meet as many of them by chance"
+
+    def lacks_maxima(self) -> str:
+        """Doubt crystals of a few nanometres, in a fit that leaves much, where maxima of their kind are no phase's.
+
+        Broad reflections are no peaks of the residual, and amorphous scattering makes up for those that are missing.
+        """
+        fit = self.search.fit
+        if self.fitted.is_apatite or self.score.size_nm > _SMALL_NM or fit.goodness < _SETTLED_GOF:
+            return ""
+        d = np.concatenate([candidate(phase, fit).d_spacing for phase in fit.phases])
+        bare = 2.0 * np.degrees(np.arcsin(np.minimum(fit.instrument.wavelength / (2.0 * d), 1.0)))
+        places = bare + angle_offset(fit, bare)
+        found = broad_reflections(self.search)
+        least = _LEAST_MAXIMUM * max((peak.height for peak in found), default=0.0)
+        for peak in found:
+            if peak.height > least and np.abs(places - peak.two_theta).min() > 0.5 * peak.width:
+                return (
+                    f"its crystals would have a few nanometres, and the maximum at {peak.two_theta:.1f}° is not theirs"
+                )
+        return ""
 
     def of_another_compound(self) -> str:
         """Doubt a phase where peaks that it cannot explain lie where its lattice has reflections without intensity."""
@@ -636,6 +695,7 @@ class _Search:
                 self._find()
                 self._unmask_explained([p for p in self.residual.fit.phases if p not in before])
         self._drop_impossible()
+        self._find_broad()
         if self.unknown and named:
             fitted = self.residual.fit
             same = {p.id for p in fitted.phases} == {p.id for p in self.start.phases}
@@ -655,6 +715,28 @@ class _Search:
                 self.missing.append(replace(score, z=min(score.z, self.threshold)))
                 self._drop(phase)
                 self._find()
+
+    def _find_broad(self) -> None:
+        """Leave out maxima of crystals of a few nanometres where no phase was found and the fit leaves them."""
+        fit = self.residual.fit
+        own = [phase.id for phase in fit.phases if phase.id != self.standard]
+        if self.named or not self.recipe.search or fit.goodness < _SETTLED_GOF:
+            return
+        left, size = residual_peaks(self.residual), number_searched(self.recipe)
+        suspects = [_Suspect(self.residual, name, left, sharp=False) for name in own]
+        if fit.quality != "useless" and not all(s.contradicted() or s.out_of_ratio(size) for s in suspects):
+            return
+        broad = broad_reflections(self.residual)
+        if broad and own:
+            fit = fit.drop(own)
+        sharp = [p for p in self.unknown if all(abs(p.two_theta - q.two_theta) > q.width for q in broad)]
+        highest = max((p.height for p in broad), default=0.0)
+        if highest <= max((p.height for p in sharp), default=0.0):
+            return  # crowds of sharp reflections
+        trial = fit.masking(_mask(fit, [*sharp, *broad]))
+        if trial.goodness < self.residual.fit.goodness:
+            self.unknown = [*sharp, *broad]
+            self.residual = nuisance.search_residual(trial)
 
     def _without_known(self, found: Sequence[UnknownReflection]) -> list[UnknownReflection]:
         """Unknown reflections less those where a phase of the library has its strongest, about in its ratio."""
@@ -705,7 +787,8 @@ class _Search:
             if phase.id == self.standard:
                 continue
             suspect = _Suspect(self.residual, phase.id, _peaks(self.unknown, residual_peaks(self.residual)), sharp=True)
-            if reason := other_cell(self.residual.fit, phase) or suspect.of_another_compound():
+            reason = other_cell(self.residual.fit, phase) or suspect.of_another_compound()
+            if reason := reason or suspect.lacks_maxima():
                 self.impossible[phase.id] = self.refused[phase.id] = reason
                 self.scores[phase.id] = self.residual.presence(phase)
                 self._drop(phase)
