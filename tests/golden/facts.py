@@ -69,12 +69,22 @@ kernels, moved differences of nearly equal areas by 6e-6 of their value, most ot
 """
 
 
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Maker, family and model of the processor, where the system tells them: kernels differ by them too."""
+    if not cpuinfo.is_file():
+        return platform.processor()
+    lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+    told = {key.strip(): value.strip() for key, _, value in lines}
+    return " ".join(told[key] for key in ("vendor_id", "cpu family", "model") if key in told)
+
+
 def environment() -> dict[str, Any]:
-    """What decides the last digits: versions, and the vector instructions the kernels are chosen by."""
+    """What decides the last digits: versions, and the processor and its instructions that kernels are chosen by."""
     found: Any = np.show_config(mode="dicts")
     return {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "machine": platform.machine(),
+        "processor": processor(),
         "vector_instructions": " ".join(found.get("SIMD Extensions", {}).get("found", [])),
         **{name: version(name) for name in ("numpy", "scipy", "matplotlib")},
     }

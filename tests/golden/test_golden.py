@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import fixture_folder
 from tests.golden.cases import CASES, Case, run_case
-from tests.golden.facts import DATA, OTHER_MACHINE, SAME, as_stored, differences, environment, read_facts
+from tests.golden.facts import DATA, OTHER_MACHINE, SAME, as_stored, differences, environment, processor, read_facts
 
 SHOWN = 15
 HOW_TO_RECORD = "Where this is meant: python -m tests.golden.record"
@@ -32,6 +34,14 @@ def test_result_is_as_recorded(case: Case, request: pytest.FixtureRequest) -> No
     more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     told = f"{case.name}: {len(found)} figures differ (stored -> fresh)\n{shown}{more}\n{HOW_TO_RECORD} {case.name}"
     assert not found, told
+
+
+def test_processors_of_equal_instructions_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "cpuinfo"
+    lines = ("processor\t: 0", "vendor_id\t: AuthenticAMD", "cpu family\t: 25", "model\t\t: 17", "model name\t: EPYC")
+    file.write_text("\n".join(lines))
+    assert processor(file) == "AuthenticAMD 25 17"
+    assert "processor" in environment()
 
 
 def test_every_case_is_stored_and_every_file_is_a_case() -> None:
