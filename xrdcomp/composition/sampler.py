@@ -29,8 +29,11 @@ _RIDGE = 0.05
 """Weight of the weak normal term of the proposal in directions that the evidence leaves open."""
 _PILOT = 1500
 """Draws of the two batches from which the proposal learns."""
-_SPARE, _FEWEST = 1.5, 400
-"""Draws of a model beside another one: so many times its share of all, and no fewer."""
+_SPARE, _STEP = 1.5, 400
+"""Draws of a model beside another one: so many times its share of all, in steps of so many.
+
+One more or less would change every draw, and the last digits of a share differ between processors.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,7 +313,7 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0, riv
         spread = 0.95 * moments + 0.05 * np.diag(np.diag(spread))
         if turn == 1:  # the second pilot batch tells the share well enough
             share = _SPARE / (1.0 + np.exp(np.clip(rival - batch.log_evidence, -50.0, 50.0)))
-            draws = min(draws, max(_FEWEST, int(share * draws)))
+            draws = min(draws, _STEP * max(1, round(share * draws / _STEP)))
         size = max(5 * draws // 4 * 2 ** (turn - 1), _PILOT) if turn else _PILOT
         batch = replace(proposal, centre=centre, spread=1.2 * spread).draw(size, rng)
         if turn and batch.effective_size > 0.2 * draws:
