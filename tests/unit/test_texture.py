@@ -56,3 +56,22 @@ def test_recurrence_gives_the_harmonics_of_scipy(degree: int) -> None:
     directions[0, 0] = (0.0, 0.0, 1.0)
     found, expected = (make(directions, degree) for make in (texture._real_harmonics, texture._tabulated_harmonics))
     assert_close(found, expected, atol=1e-13, because="rounding of values up to 3")
+
+
+def test_signs_of_harmonics_do_not_depend_on_the_decomposition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Singular vectors are known but for their signs, and libraries of linear algebra differ there."""
+    phase = load_phase("hydroxyapatite")
+    hkl = np.array([[0, 0, 2], [2, 1, 1], [3, 0, 0], [1, 1, 2]])
+    rotations, cell = phase.rotations, phase.cell.parameters
+    own = harmonic_columns(hkl, rotations, cell, 6)
+    decompose = np.linalg.svd
+
+    def turned(matrix: np.ndarray, **options: object) -> tuple[np.ndarray, ...]:
+        left, singular, right = decompose(matrix, **options)
+        return -left, singular, -right
+
+    monkeypatch.setattr(np.linalg, "svd", turned)
+    texture._independent.cache_clear()
+    other = harmonic_columns(hkl, rotations, cell, 6)
+    texture._independent.cache_clear()
+    assert_close(other, own, rtol=1e-12, because="the same products in the same order")

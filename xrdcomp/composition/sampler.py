@@ -433,15 +433,14 @@ def _optimum(model: JointModel) -> _Optimum:
     mean, std = (np.array([getattr(item, name) for item in model.priors]) for name in ("mean", "std"))
 
     def residuals(points: FloatArray) -> FloatArray:
-        """Residuals of several points, one in each row: evidence, priors, positivity of the rest, assumed carbonate."""
+        """Residuals of several points, one in each row: evidence, priors, assumed carbonate."""
         x, theta = coordinates.complete(points[:, :k]), points[:, k:]
         matrix, offset = model.design(theta)
         data = (model.values - np.einsum("nij,nj->ni", matrix, x) - offset) @ whitening.T
         constants = ((theta - mean) / std)[:, finite]
-        beyond = np.minimum(x[:, coordinates.rest], 0.0) / 1e-4
         assumed = _assumed(model, x)
         weak = 0.1 * (points[:, :k] - 1.0 / 6)  # holds what the evidence leaves open
-        return np.concatenate([data, constants, beyond[:, None], assumed[:, None], weak], axis=1)
+        return np.concatenate([data, constants, assumed[:, None], weak], axis=1)
 
     def with_slopes(point: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Residuals and forward differences, backward where a limit is in the way; all in one call."""
@@ -450,10 +449,15 @@ def _optimum(model: JointModel) -> _Optimum:
         moved = residuals(np.concatenate([point[None], point + np.diag(step)]))
         return moved[0], ((moved[1:] - moved[0]) / step[:, None]).T
 
-    point, found, jacobian = _least_squares(with_slopes, start, low, high)
-    precision = jacobian.T @ jacobian
+    point, found, jacobian = _least_squares(with_slopes, start, low, high, k)
+    precision, gradient = jacobian.T @ jacobian, jacobian.T @ found
     # At a bound the density falls off by its gradient rather than by curvature: an exponential of that scale.
-    gradient, bound = jacobian.T @ found, (point <= low) | (point >= high)
+    bound = (point <= low) | (point >= high)
+    inside = ~bound[:k]
+    if point[:k].sum() >= 1.0 - _AT_BOUND and inside.any():  # nothing is left for the rest
+        slope = float(gradient[:k][inside].mean())
+        gradient[:k] -= slope
+        precision[:k, :k] += slope**2
     precision[np.diag_indices(len(low))] += np.where(bound, gradient**2, 0.0) + 1e-3
     return _Optimum(
         composition=coordinates.complete(point[None, :k])[0],
@@ -463,31 +467,27 @@ def _optimum(model: JointModel) -> _Optimum:
     )
 
 
+_AT_BOUND = 1e-12
+"""Fraction below which there is nothing: rounding."""
+
+
 def _least_squares(
     with_slopes: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
     point: FloatArray,
     low: FloatArray,
     high: FloatArray,
+    fractions: int,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Least squares within limits by Levenberg-Marquardt: the minimum, with residuals and their slopes there.
 
-    What a step would carry beyond a limit goes there, and the step of the others is solved anew with it.
+    The first coordinates are so many `fractions`, whose sum is at most one.
     """
     residual, slopes = with_slopes(point)
     damping = 1e-3
     for _ in range(100):
         gradient, hessian = slopes.T @ residual, slopes.T @ slopes
         damped = hessian + np.diag(damping * np.diag(hessian) + 1e-12)
-        keep = ((point > low) | (gradient <= 0)) & ((point < high) | (gradient >= 0))
-        step = np.zeros_like(point)
-        while keep.any():
-            pushed = -gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
-            step[keep] = np.linalg.solve(damped[np.ix_(keep, keep)], pushed)
-            limited = np.clip(point + step, low, high) - point
-            beyond = keep & (limited != step) & (np.abs(limited - step) > 1e-15)
-            if not beyond.any():
-                break
-            step[beyond], keep = limited[beyond], keep & ~beyond
+        step = _limited_step(damped, gradient, point, low, high, fractions)
         cost, promise = float(residual @ residual), -float(2.0 * gradient @ step + step @ hessian @ step)
         if promise < 1e-8 * max(cost, 1.0):
             break
@@ -499,3 +499,34 @@ def _least_squares(
         else:
             damping = max(8.0 * damping, 5e-3)
     return point, residual, slopes
+
+
+def _limited_step(
+    damped: FloatArray, gradient: FloatArray, point: FloatArray, low: FloatArray, high: FloatArray, fractions: int
+) -> FloatArray:
+    """Step to the minimum of a quadratic form that stays within limits and leaves fractions a sum of at most one.
+
+    What it would carry beyond a limit goes there, and the step of the others is solved anew with it.
+    """
+    keep = ((point > low) | (gradient <= 0)) & ((point < high) | (gradient >= 0))
+    step, whole = np.zeros_like(point), False
+    of_sum, room = np.arange(len(point)) < fractions, 1.0 - float(point[:fractions].sum())
+    while keep.any():
+        n = int(keep.sum())
+        matrix, right = damped[np.ix_(keep, keep)], -gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
+        held = whole and bool((keep & of_sum).any())
+        if held:  # the sum is one: a Lagrange multiplier more
+            border = of_sum[keep].astype(np.float64)[:, None]
+            matrix = np.block([[matrix, border], [border.T, np.zeros((1, 1))]])
+            right = np.append(right, room - float(step[of_sum & ~keep].sum()))
+        step[keep] = np.linalg.solve(matrix, right)[:n]
+        if not whole and float(step[of_sum].sum()) > room:
+            whole = True
+            continue
+        limited = np.clip(point + step, low, high) - point
+        beyond = keep & (np.abs(limited - step) > 1e-15)
+        if not beyond.any():
+            break
+        step[beyond], keep = limited[beyond], keep & ~beyond
+    added = float(step[of_sum].sum())
+    return step * (max(room, 0.0) / added) if added > max(room, 0.0) + _AT_BOUND else step

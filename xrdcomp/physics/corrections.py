@@ -288,7 +288,11 @@ def _independent(rotations: bytes, cell6: tuple[float, ...], order: int) -> tupl
         mean = _tabulated_harmonics(directions, degree).mean(axis=1)
         _, singular, right = np.linalg.svd(mean, full_matrices=False)
         keep = singular > 1e-6 * np.sqrt(mean.size)
-        out.append((degree, np.sqrt(len(mean)) * right[keep].T / singular[keep]))
+        transform = np.sqrt(len(mean)) * right[keep].T / singular[keep]
+        # a decomposition leaves signs open: the first reflection that clearly has intensity gains
+        size = np.abs(columns := mean @ transform)
+        first = (size > 0.5 * size.max(axis=0, initial=0.0)).argmax(axis=0)
+        out.append((degree, transform * np.sign(columns[first, np.arange(len(first))])))
     return tuple(out)
 
 
