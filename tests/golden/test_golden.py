@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import fixture_folder
 from tests.golden.cases import CASES, Case, run_case
-from tests.golden.facts import DATA, OTHER_MACHINE, SAME, as_stored, differences, environment, processor, read_facts
+from tests.golden.facts import (
+    DATA,
+    OTHER_MACHINE,
+    SAME,
+    Difference,
+    as_stored,
+    differences,
+    environment,
+    processor,
+    read_facts,
+)
 
 SHOWN = 15
 HOW_TO_RECORD = "Where this is meant: python -m tests.golden.record"
 
 
-def on_last_digits(path: str, few_draws: bool) -> bool:
-    """Whether a figure may differ on another machine: steps of an iteration; draws, where their message says few."""
-    drawn = ("composition", "draws", "claims", "messages", "budget")
-    return path.endswith("n_iterations") or (few_draws and any(part in path for part in drawn))
+DRAWN = ("composition", "draws", "claims", "messages", "budget", "weight_fraction", "other_basis", "consistency")
+"""Parts of a result that are formed of draws. One that changes places with its neighbour is 3e-4 of a mean of 4000."""
+DRAWN_TOLERANCE = 0.01
+FOLLOWS_LAST_DIGITS = ("calcite_from_nothing", "soil_cobalt_to_be_found", "capillary_synchrotron", "embedded_lmfit")
+"""Cases in which a search from nothing, or a solver that ends early, carries last digits up to the second one."""
+NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+def may_differ(case: str, difference: Difference, *, few_draws: bool) -> bool:
+    """Whether a figure may differ on another machine.
+
+    Steps of an iteration may, and figures of draws: by a hundredth, or freely where their message says few. So may all
+    numbers of cases that follow last digits, whose decisions and messages are compared all the same.
+    """
+    path, old, new = difference
+    if path.endswith("n_iterations"):
+        return True
+    if isinstance(old, str) and isinstance(new, str):
+        return path.endswith("verdict") and NUMBER.sub("", old) == NUMBER.sub("", new)
+    if not all(isinstance(value, float | int) and not isinstance(value, bool) for value in (old, new)):
+        return False
+    drawn = any(part in path for part in DRAWN)
+    close = bool(np.isclose(new, old, rtol=DRAWN_TOLERANCE, atol=1e-4))
+    return case in FOLLOWS_LAST_DIGITS or (drawn and (few_draws or close))
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
@@ -29,7 +61,8 @@ def test_result_is_as_recorded(case: Case, request: pytest.FixtureRequest) -> No
     same_machine = recorded_in == environment()
     found = list(differences(stored, as_stored(run_case(case, real)), SAME if same_machine else OTHER_MACHINE))
     if not same_machine:
-        found = [item for item in found if not on_last_digits(item[0], "COMPOSITION_SAMPLING" in str(stored))]
+        few_draws = "COMPOSITION_SAMPLING" in str(stored)
+        found = [item for item in found if not may_differ(case.name, item, few_draws=few_draws)]
     shown = "\n".join(f"  {path}: {old!r} -> {new!r}" for path, old, new in found[:SHOWN])
     more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     told = f"{case.name}: {len(found)} figures differ (stored -> fresh)\n{shown}{more}\n{HOW_TO_RECORD} {case.name}"

@@ -228,7 +228,12 @@ def _peaks(result: SampleResult) -> dict[str, Column]:
         named = {"two_theta (deg)": peak["two_theta"], "d (Å)": peak["d_spacing"], height: peak["height"]}
         near = " ".join(peak["candidates"])
         rows.append({**named, "phase": "", "explained": "no", "z": peak["z"], "candidates": near})
-    return _columns(sorted(rows, key=lambda row: float(row["two_theta (deg)"])))
+
+    def place(row: Mapping[str, Any]) -> tuple[float, str, tuple[int, ...]]:
+        # rounding alone puts one of two reflections at the same angle first: then by indices
+        return round(float(row["two_theta (deg)"]), 6), row["phase"], tuple(row.get(index, 0) for index in "hkl")
+
+    return _columns(sorted(rows, key=place))
 
 
 def _correlations(fit: FitResult) -> dict[str, Column]:
