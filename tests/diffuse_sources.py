@@ -2,8 +2,7 @@
 
 Measured: molecular form factors of Peplow & Verghese 1998 (Phys. Med. Biol. 43, 2431), F² in electrons² per dalton
 against x = sinθ/λ, as EGSnrc distributes them (water, pork fat, PMMA, polycarbonate). Computed: liquid water from the
-pair distribution functions of Soper 2013 (ISRN Phys. Chem. 279463); melted hydrocarbon chains by the Debye equation;
-quenched calcium phosphate by molecular dynamics.
+pair distribution functions of Soper 2013 (ISRN Phys. Chem. 279463); melted hydrocarbon chains by the Debye equation.
 """
 
 from __future__ import annotations
@@ -54,20 +53,6 @@ def water_from_pairs(q: FloatArray) -> FloatArray:
     molecule = molecule + 4.0 * oxygen * hydrogen * within(0.98, 0.067) + 2.0 * hydrogen**2 * within(1.55, 0.11)
     others = oxygen**2 * between("oo") + 4.0 * oxygen * hydrogen * between("oh") + 4.0 * hydrogen**2 * between("hh")
     return np.asarray((molecule + others) / 18.015)
-
-
-def calcium_phosphate(q: FloatArray) -> FloatArray:
-    """S(q) of amorphous Ca3(PO4)2 without water by molecular dynamics, the mean of 2.4 and 2.8 g/cm³.
-
-    780 atoms with the rigid ions of Pedone et al. 2006 (J. Phys. Chem. B 110, 11780; damped Coulomb sum 0.25 Å⁻¹ to
-    8 Å), cooled from 3000 to 300 K in 24 ps; Σ|Σ f exp(iqr)|² over the wave vectors of the box and four frames, over
-    that of free atoms, smeared by 0.1 Å⁻¹. Boxes of 26 Å leave a noise of about 0.1 at the maximum.
-    """
-    values = (
-        *(0.12, 0.09, 0.09, 0.10, 0.15, 0.29, 0.51, 0.86, 1.33, 1.39, 0.96, 0.68, 0.78, 0.85, 0.91, 0.99, 1.12),
-        *(1.09, 1.03, 0.93, 0.90, 0.87, 0.91, 0.91, 1.01, 1.13, 1.24, 1.22, 1.14, 0.99, 0.99, 0.91, 0.87, 0.93),
-    )
-    return np.asarray(np.interp(q, 0.35 + 0.2 * np.arange(len(values)), values))
 
 
 def melted_chain(q: FloatArray, *, carbons: int = 17, chains: int = 30, seed: int = 1) -> FloatArray:

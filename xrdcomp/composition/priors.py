@@ -57,12 +57,12 @@ AMORPHOUS_UPTAKE = 0.25
 """Carbonate that a gram of amorphous mineral takes up, relative to a gram of crystals. The crystals hold most of it;
 where there are none it sits in the amorphous mineral, and where there is none of that in the crystals (judged)."""
 AMORPHOUS_RESPONSE = Prior(
-    name="amorphous_response", mean=1.0, std=0.32, low=0.05, high=1.8, input="amorphous_halo",
+    name="amorphous_response", mean=0.88, std=0.32, low=0.05, high=1.8, input="amorphous_halo",
     meaning="g: scattering that the fit finds of the amorphous mineral, over what its amount scatters by "
     "`physics.amorphous`; what it lacks is read as water",
-    origin="one where its halo is that of the fit. Its area is known to 20 %, and as S is 1 at high angles that is a "
-    "matter of the rings: 20 % of what is found if all of the halo scaled, 56 % of the first ring, by which the fit "
-    "knows the mineral, if the modes of form stretched until the area had it; between them, judged on home",
+    origin="a gram of it scatters what is known to 20 %, and as S is 1 at high angles that is a matter of the rings: "
+    "spread over the modes of form, which by themselves leave 8 %, it takes 32 % of the first ring, by which the fit "
+    "knows the mineral; mean judged on 20 specimens of home",
 )  # fmt: skip
 RESPONSE_NOT_SOUGHT = Prior(
     name="amorphous_response", mean=0.7, std=0.4, low=0.0, high=1.15, input="amorphous_halo",

@@ -137,12 +137,9 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         floor_std=0.25,
         q_core_std=0.10,
     ),
-    # Ca9(PO4)6 · 3 H2O, between two views. What is said of measured patterns (maxima at 29-31 and 45-50° with Cu Kα,
-    # the first 6-8° wide; remembered of Eanes & Posner, not looked up; 31 and 32° elsewhere) with an area of 0.79 ±
-    # 0.1 of free atoms, from a short calculation of a review, gives S 2.2 at the first maximum and 0.65 at 4 Å⁻¹, and
-    # counts twice. Molecular dynamics of Ca3(PO4)2 quenched to 2.4 and 2.8 g/cm³ (rigid ions of Pedone et al. 2006 J.
-    # Phys. Chem. B 110, 11780; no water, a box of 26 Å) gives 1.4 and 1.03, area 0.69. Heights are uncertain by what
-    # the two scatter about the mean.
+    # Ca9(PO4)6 · 3 H2O: one measured pattern with a corundum spike gives 0.79 ± 0.1 of free atoms; maxima at 29-31 and
+    # 45-50° with Cu Kα (remembered of Eanes & Posner, not looked up); P-O pairs at 1.53 Å
+    # give the maximum at 5 Å⁻¹.
     "amorphous_calcium_phosphate": AmorphousComponent(
         name="amorphous_calcium_phosphate",
         label="amorphous calcium phosphate",
@@ -150,14 +147,14 @@ AMORPHOUS: Mapping[str, AmorphousComponent] = {
         density=2.3,
         area_std=0.20,
         rings=(
-            Ring(q=2.133, width=0.205, height=1.0, q_std=0.07, height_std=0.35),
-            Ring(q=2.810, width=0.222, height=-0.25, q_std=0.08, height_std=0.14),
-            Ring(q=3.391, width=0.224, height=0.12, q_std=0.12, height_std=0.14),
-            Ring(q=4.013, width=0.380, height=-0.22, height_std=0.14),
-            Ring(q=5.006, width=0.353, height=0.22),
-            Ring(q=6.6, width=0.60, height=-0.212),
+            Ring(q=2.133, width=0.196, height=1.232, q_std=0.055, height_std=0.25),
+            Ring(q=2.810, width=0.222, height=-0.304, q_std=0.08, height_std=0.12),
+            Ring(q=3.391, width=0.224, height=0.092, q_std=0.12, height_std=0.12),
+            Ring(q=4.013, width=0.380, height=-0.345, height_std=0.10),
+            Ring(q=5.006, width=0.353, height=0.270),
+            Ring(q=6.292, width=0.594, height=-0.118),
         ),
-        floor=0.21,
+        floor=0.203,
         q_core=1.644,
         core_width=0.200,
     ),
