@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xrdcomp.data import Phase
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import separate_peaks
 from xrdcomp.search.templates import STRAINS, Candidate, Grid, draw_crystals
@@ -23,6 +24,7 @@ _WINDOW = 1.0  # widths to either side, over which calculated and left areas are
 _TOLERANCE = 0.06  # degrees by which the displacement may be wrong, as that of the search's templates
 _GRAINS = 0.35  # share by which grains or texture may lower a reflection, as in the search's test of ratios
 _SIGMAS = 2.0  # of what is left
+_CELL_STD = 0.0005  # relative, that temperature and wavelength leave open of any cell
 
 
 def room_beside(fit: Refinement, grid: Grid, candidates: Sequence[Candidate]) -> dict[str, float]:
@@ -49,10 +51,17 @@ def room_beside(fit: Refinement, grid: Grid, candidates: Sequence[Candidate]) ->
             if not at:
                 continue
             own = _windowed(curve, half)[at]
-            moved = [x[at] - 2.0 * np.degrees(tangent[at]) * variant.strain for variant in STRAINS]
+            moved = [x[at] - 2.0 * np.degrees(tangent[at]) * strain for strain in _strains(item.phase)]
             most = max(float((np.interp(places, x, area) / own).min()) for places in moved) / (1.0 - _GRAINS)
             out[item.phase.id] = max(most, out.get(item.phase.id, 0.0))
     return out
+
+
+def _strains(phase: Phase) -> list[float]:
+    """Relative changes of spacings that a phase may have: an element has one cell, a solid solution a range."""
+    ends = list(phase.cell_tolerance.values()) or [(-np.inf, np.inf)]
+    low, high = min(end[0] for end in ends) - _CELL_STD, max(end[1] for end in ends) + _CELL_STD
+    return sorted({variant.strain for variant in STRAINS if low <= variant.strain <= high})
 
 
 def _windowed(values: FloatArray, half: int) -> FloatArray:
