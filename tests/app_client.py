@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -93,7 +94,8 @@ class App:
                     connection.putheader(name, value)
             if body is not None and "Content-Length" not in given:
                 connection.putheader("Content-Length", str(len(body)))
-            connection.endheaders(body)
+            with contextlib.suppress(ConnectionError):  # refused by its head, which is answered before the body is read
+                connection.endheaders(body)
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:

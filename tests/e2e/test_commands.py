@@ -252,3 +252,32 @@ def test_a_terminated_run_ends_with_143_and_takes_its_processes_along(verb: str,
     assert "terminated; nothing was half-written" in stderr
     written = (tmp_path / "out").glob(".*") if (tmp_path / "out").exists() else ()
     assert {path.name for path in written} <= {".xrdcomp-batch"}
+
+
+ENDS_WITH_AN_ALARM = """
+import signal
+import xrdcomp.cli.main as command
+from xrdcomp.cli.start import start
+
+class Dropped:
+    def __del__(self):
+        raise KeyboardInterrupt  # Python drops it, and the command puts it off
+
+def interrupted():
+    Dropped()
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > 0.0
+    raise KeyboardInterrupt
+
+command.main = interrupted
+try:
+    start()
+except SystemExit as end:
+    print(end.code, signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM) == signal.SIG_IGN)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_no_alarm_outlives_the_command() -> None:
+    """One that is heard when the interpreter has given up its handlers ends the process with a code of its own."""
+    done = subprocess.run([sys.executable, "-c", ENDS_WITH_AN_ALARM], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["130", "0.0", "True"], done.stderr

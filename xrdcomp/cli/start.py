@@ -43,9 +43,29 @@ def start() -> None:
             signal.signal(signal.SIGINT, stop)
         from xrdcomp.cli.main import main
 
-        main()
+        try:
+            main()
+        finally:
+            _heed_no_alarm()
     except KeyboardInterrupt as error:
+        _heed_no_alarm()
         sys.exit(EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED)
+
+
+def _heed_no_alarm() -> None:
+    """Drop a signal that was put off, and what is raised while objects are cleared up: the command has ended.
+
+    The interpreter gives up its handlers last, and an alarm without one would end the process by itself.
+    """
+
+    def not_interrupts(problem: sys.UnraisableHookArgs) -> None:
+        if not isinstance(problem.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(problem)
+
+    sys.unraisablehook = not_interrupts
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def load_scipy() -> None:
