@@ -10,6 +10,7 @@ import xrdcomp as xc
 from benchmarks import accuracy_identification as study
 from xrdcomp.io.front import read_xrd
 from xrdcomp.recipe import InstrumentRecipe
+from xrdcomp.results import UNIDENTIFIED
 
 COPPER = InstrumentRecipe(radiation="CuKa")
 
@@ -108,9 +109,12 @@ def test_lines_of_unknown_compounds_are_not_taken_for_a_phase(real_files: Path, 
     assert all(stated)
 
 
-def test_a_metal_that_no_phase_describes_gives_a_result(real_files: Path) -> None:
+def test_a_metal_that_no_phase_describes_is_unidentified(real_files: Path) -> None:
     result = xc.analyze(real_files / "xrd/brml/test.brml")
-    assert "XRD_NOT_USED" in {message.code for message in result.messages}
+    found = result.composition.components[UNIDENTIFIED]
+    assert found is not None
+    assert found.high > 0.9
+    assert not [phase.id for phase in result.phases if phase.decision == "detected"]
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
 
 
