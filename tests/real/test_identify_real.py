@@ -115,7 +115,7 @@ def test_a_metal_that_no_phase_describes_is_unidentified(real_files: Path) -> No
     assert found is not None
     assert found.high > 0.9
     assert not [phase.id for phase in result.phases if phase.decision == "detected"]
-    assert {claim.verdict for claim in result.claims} == {"inconclusive"}
+    assert not [claim.id for claim in result.claims if claim.verdict == "supported"]
 
 
 @pytest.mark.parametrize("name", ["D5000_1.xy", "D5000_3.xy"])
