@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from xrdcomp.batch.workers import work_off
+
+Item = TypeVar("Item")
+Case = TypeVar("Case")
 
 _CONVERT: dict[str, Callable[[str], Any]] = {
     "str": str,
@@ -41,6 +47,16 @@ def append_store(store: Path | None, found: Iterable[Any]) -> None:
         if new:
             writer.writerow(names)
         writer.writerows([[getattr(row, name) for name in names] for row in rows])
+
+
+def measured_in_turn(
+    measure: Callable[[Item], list[Case]], items: Sequence[Item], *, workers: int = 1
+) -> Iterator[list[Case]]:
+    """Cases of one item after the other, on several processes where asked for; says on standard error how far it is."""
+    for number, done in enumerate(work_off(measure, items, workers=workers), start=1):
+        yield done.given()
+        if number % 10 == 0:
+            print(f"{number} of {len(items)}", file=sys.stderr)
 
 
 def _whole_rows(store: Path) -> bytes:

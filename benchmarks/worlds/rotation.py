@@ -19,7 +19,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import ROOT, Row, at_least, machine, put_into_page, source_hash, write_rows
-from benchmarks.store import append_store, read_store
+from benchmarks.store import append_store, measured_in_turn, read_store
 from benchmarks.worlds.draw import WORLDS
-from benchmarks.worlds.study import JUDGED, PAGE, SHORT, given_and_truth, worlds_hash
+from benchmarks.worlds.study import JUDGED, PAGE, SHORT, Task, given_and_truth, worlds_hash
 from xrdcomp.analysis import fit_and_search, prepare
 from xrdcomp.composition import priors
 from xrdcomp.composition.compose import compose
@@ -112,7 +111,7 @@ def changed(variant: Variant) -> Iterator[Recipe]:
             setattr(priors, name, own)
 
 
-def compositions(task: tuple[str, int], chosen: Sequence[Variant]) -> list[Composed]:
+def compositions(task: Task, chosen: Sequence[Variant]) -> list[Composed]:
     """Search and fit a specimen once and compose it with each variant; a refused one gives nothing."""
     world, seed = task
     found: list[Composed] = []
@@ -171,29 +170,17 @@ def judgements(
 
 
 def run(
-    tasks: Sequence[tuple[str, int]], chosen: Sequence[Variant], store: Path | None = None, *, workers: int = 1
+    tasks: Sequence[Task], chosen: Sequence[Variant], store: Path | None = None, *, workers: int = 1
 ) -> list[Composed]:
     """Compose every specimen that `store` does not hold yet with the variants; returns all cases that are there."""
     found: list[Composed] = read_store(store, Composed)
     have = {(case.world, case.seed, case.variant) for case in found}
     names = [name_of(variant) for variant in chosen]
     missing = [task for task in tasks if any((*task, name) not in have for name in names)]
-
-    def keep(new: list[Composed], number: int) -> None:
-        new = [case for case in new if (case.world, case.seed, case.variant) not in have]
+    for cases in measured_in_turn(partial(compositions, chosen=chosen), missing, workers=workers):
+        new = [case for case in cases if (case.world, case.seed, case.variant) not in have]
         found.extend(new)
         append_store(store, new)
-        if number % 10 == 0:
-            print(f"{number} of {len(missing)}", file=sys.stderr)
-
-    measure = partial(compositions, chosen=chosen)
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            for number, new in enumerate(pool.map(measure, missing), start=1):
-                keep(new, number)
-    else:
-        for number, task in enumerate(missing, start=1):
-            keep(measure(task), number)
     wanted = set(tasks)
     return [case for case in found if (case.world, case.seed) in wanted]
 
@@ -282,12 +269,12 @@ def main() -> int:
     worlds = tuple(arguments.worlds.split(","))
     seeds = range(arguments.seed, arguments.seed + arguments.n)
     store = ROOT / "build" / "rotation" / f"{source_hash()}-{worlds_hash()}.csv"
-    cases = run([(world, seed) for world in worlds for seed in seeds], variants(), store, workers=arguments.workers)
+    cases = run([Task(world, seed) for world in worlds for seed in seeds], variants(), store, workers=arguments.workers)
     taken = {world: choice(cases, [other for other in worlds if other != world]) for world in worlds}
     for world, variant in taken.items():
         cases += [
             case
-            for case in run([(world, seed) for seed in seeds], [variant], store, workers=arguments.workers)
+            for case in run([Task(world, seed) for seed in seeds], [variant], store, workers=arguments.workers)
             if case.variant == name_of(variant) and len(variant) > 1
         ]
     text, rows = judged(cases, taken)

@@ -18,15 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.report import ROOT, Row, between, machine, put_into_page, source_hash, write_rows
-from benchmarks.store import append_store, read_store
+from benchmarks.store import append_store, measured_in_turn, read_store
 from benchmarks.worlds.draw import WORLDS, write_specimen
 from xrdcomp import analyze
 from xrdcomp.composition.compose import interval_of
@@ -37,6 +36,13 @@ PAGE = ROOT / "docs" / "worlds.md"
 JUDGED = ("crystalline_hydroxyapatite", "organic", "water", "carbonate", "amorphous_mineral")
 SHORT = dict(zip(JUDGED, ("HA", "organic", "water", "carbonate", "amorphous mineral"), strict=True))
 LEVELS = (95, 68)
+
+
+class Task(NamedTuple):
+    """A specimen to be drawn: its world and the seed in it."""
+
+    world: str
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +211,7 @@ def given_and_truth(world: str, seed: int, folder: Path) -> tuple[dict[str, Any]
     return given | {"atmosphere": files.truth["tga"]["atmosphere"]}, files.truth
 
 
-def judge(task: tuple[str, int]) -> list[Case]:
+def judge(task: Task) -> list[Case]:
     """Draw a specimen, analyse it blind and compare."""
     world, seed = task
     with tempfile.TemporaryDirectory() as name:
@@ -228,26 +234,15 @@ def worlds_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def run(tasks: Sequence[tuple[str, int]], store: Path | None = None, *, workers: int = 1) -> list[Case]:
+def run(tasks: Sequence[Task], store: Path | None = None, *, workers: int = 1) -> list[Case]:
     """Judge every specimen that `store` does not hold yet."""
     known: list[Case] = read_store(store, Case)
     done = {(case.world, case.seed) for case in known}
     missing = [task for task in tasks if task not in done]
     found = list(known)
-
-    def keep(new: list[Case], number: int) -> None:
+    for new in measured_in_turn(judge, missing, workers=workers):
         found.extend(new)
         append_store(store, new)
-        if number % 10 == 0:
-            print(f"{number} of {len(missing)}", file=sys.stderr)
-
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            for number, new in enumerate(pool.map(judge, missing), start=1):
-                keep(new, number)
-    else:
-        for number, task in enumerate(missing, start=1):
-            keep(judge(task), number)
     wanted = set(tasks)
     return [case for case in found if (case.world, case.seed) in wanted]
 
@@ -430,7 +425,7 @@ def main() -> int:
     store = ROOT / "build" / "worlds" / f"{source_hash()}-{worlds_hash()}.csv"
     if arguments.fresh:
         store.unlink(missing_ok=True)
-    tasks = [(world, seed) for world in chosen for seed in range(arguments.seed, arguments.seed + arguments.n)]
+    tasks = [Task(world, seed) for world in chosen for seed in range(arguments.seed, arguments.seed + arguments.n)]
     cases = run(tasks, store, workers=arguments.workers)
     print(tables(cases))
     print()

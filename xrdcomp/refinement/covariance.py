@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import linalg
@@ -307,6 +308,22 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     )
 
 
+class LipidAmount(NamedTuple):
+    """Lipid of a fit, free to be negative, beside all amorphous matter, and their standard deviations."""
+
+    lipid: float
+    whole: float
+    lipid_std: float
+    whole_std: float
+
+    @classmethod
+    def of(cls, names: Sequence[str], crystalline: BoolArray, unbounded: FloatArray, covariance: FloatArray) -> Self:
+        """Take it from amounts that none was held at zero of, and their covariance."""
+        k, amorphous = list(names).index("lipid"), ~crystalline
+        whole_std = float(np.sqrt(covariance[np.ix_(amorphous, amorphous)].sum()))
+        return cls(float(unbounded[k]), float(unbounded[amorphous].sum()), float(np.sqrt(covariance[k, k])), whole_std)
+
+
 def foreign_share(names: Sequence[str], crystalline: BoolArray, unbounded: FloatArray, covariance: FloatArray) -> float:
     """How clearly the amorphous matter is of a kind that no component stands for, from 0 to 1.
 
@@ -315,11 +332,9 @@ def foreign_share(names: Sequence[str], crystalline: BoolArray, unbounded: Float
     """
     if "lipid" not in names:
         return 0.0
-    k, amorphous = list(names).index("lipid"), ~crystalline
-    whole, lipid = float(unbounded[amorphous].sum()), float(unbounded[k])
-    own, all_std = np.sqrt(covariance[k, k]), np.sqrt(covariance[np.ix_(amorphous, amorphous)].sum())
-    below = (FOREIGN_LIPID * whole - lipid) / max(float(own), 1e-300)
-    clear = whole / max(float(all_std), 1e-300)
+    found = LipidAmount.of(names, crystalline, unbounded, covariance)
+    below = (FOREIGN_LIPID * found.whole - found.lipid) / max(found.lipid_std, 1e-300)
+    clear = found.whole / max(found.whole_std, 1e-300)
     return float(np.clip(below, 0.0, 1.0) * np.clip(clear - 1.0, 0.0, 1.0))
 
 

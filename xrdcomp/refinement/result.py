@@ -13,7 +13,14 @@ from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, message_kind
 from xrdcomp.physics.amorphous import HolderMatch, best_holder
 from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.covariance import FOREIGN_LIPID, GOOD_FIT_GOF, Evidence, collect_evidence, misfit_covariance
+from xrdcomp.refinement.covariance import (
+    FOREIGN_LIPID,
+    GOOD_FIT_GOF,
+    Evidence,
+    LipidAmount,
+    collect_evidence,
+    misfit_covariance,
+)
 from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, PatternModel, Points, padding_points
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
@@ -583,12 +590,11 @@ class FittedModel:
             out.append(GEOMETRY_SHOWS(f"{text}Set {tilt.setting} if it is so.", geometry=tilt.what, gain=tilt.gain))
         found = self.evidence.amounts
         if "lipid" in found.sought:
-            k, amorphous = found.names.index("lipid"), ~np.array(found.crystalline)
-            free = self.evidence.unbounded
-            whole, lipid = float(free[amorphous].sum()), float(free[k])
-            known = 2.0 * float(np.sqrt(found.covariance[np.ix_(amorphous, amorphous)].sum()))
-            if whole > known and lipid < min(FOREIGN_LIPID * whole, -2.0 * float(np.sqrt(found.covariance[k, k]))):
-                share = lipid / whole
+            crystalline = np.array(found.crystalline)
+            own = LipidAmount.of(found.names, crystalline, self.evidence.unbounded, found.covariance)
+            below = min(FOREIGN_LIPID * own.whole, -2.0 * own.lipid_std)
+            if own.whole > 2.0 * own.whole_std and own.lipid < below:
+                share = own.lipid / own.whole
                 text = f"Lipid is {share:.2f} of the amorphous matter. {FOREIGN_AMORPHOUS.meaning} "
                 out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
         return out
