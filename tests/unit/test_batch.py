@@ -10,16 +10,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest import mock
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 import xrdcomp as xc
+from xrdcomp.batch import workers
 from xrdcomp.batch.run import FailedSample, analyze_many, ledger_files, ledger_rows, run_batch
 from xrdcomp.batch.specimens import Specimen, find_specimens
-from xrdcomp.batch.workers import TERMINATED, WorkerDied, _called_in_worker, work_off
+from xrdcomp.batch.workers import TERMINATED, WorkerDied, _work, work_off
 from xrdcomp.cli.main import main
 from xrdcomp.errors import RecipeError
 from xrdcomp.recipe import Recipe
@@ -166,6 +170,67 @@ def test_a_process_that_dies_takes_its_own_item_only() -> None:
     assert isinstance(found[5].error, ValueError)
 
 
+def _dies_while_it_sends(number: int) -> bytes:
+    def half(pipe: Connection, data: bytes) -> None:
+        os.write(pipe.fileno(), bytes(data[: max(len(data) // 2, 4)]))
+        if len(data) > 1000:
+            os._exit(9)
+
+    if number == 1:
+        mock.patch.object(Connection, "_send", half).start()
+    return bytes(1 << 16)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_nobody_waits_for_the_rest_of_what_a_dead_process_was_sending() -> None:
+    found = list(work_off(_dies_while_it_sends, range(5), workers=2))
+    assert [done.item for done in found if done.error is not None] == [1]
+    assert isinstance(found[1].error, WorkerDied)
+
+
+def _comes_to_rest(number: int) -> int:
+    if number:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return number
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_process_that_hears_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "GRACE_S", 0.2)
+    found = work_off(_comes_to_rest, range(6), workers=2)
+    assert isinstance(found, Generator)
+    assert next(found).given() == 0
+    assert multiprocessing.active_children()
+    found.close()
+    assert not multiprocessing.active_children()
+
+
+INTERRUPTED_FORK = """
+import multiprocessing, os, signal
+from xrdcomp.batch.workers import work_off
+
+fork, me = os.fork, os.getpid()
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def interrupted():
+    number = fork()
+    os.kill(os.getpid(), signal.SIGINT)
+    return number
+
+os.fork = interrupted
+try:
+    print(list(work_off(abs, range(4), workers=2)))
+except KeyboardInterrupt:
+    print(os.getpid() == me, multiprocessing.active_children(), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
+def test_an_interrupt_of_parent_and_child_while_it_forks_ends_both_in_order() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_FORK], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("True []\n", "")
+
+
 # ---- folders and resuming
 
 
@@ -299,10 +364,16 @@ def _deaf(path: str) -> bytes:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_worker_that_swallows_its_end_hands_out_nothing(tmp_path: Path) -> None:
     started = tmp_path / "started"
-    worker = multiprocessing.get_context("fork").Process(target=_called_in_worker, args=(_deaf, str(started)))
+    context = multiprocessing.get_context("fork")
+    pipe, theirs = context.Pipe()
+    worker = context.Process(target=_work, args=(theirs, _deaf, os.getpid()))
     worker.start()
+    theirs.close()
+    pipe.send(str(started))
     while not started.exists():
         time.sleep(0.01)
     worker.terminate()
     worker.join(20.0)
     assert worker.exitcode == TERMINATED
+    with pytest.raises(EOFError):
+        pipe.recv_bytes()

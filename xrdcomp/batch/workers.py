@@ -1,19 +1,26 @@
-"""Work on several processes that survives the death of one of them, in the order of the items and in bounded memory."""
+"""Work on several processes that survives the death of one of them, in the order of the items and in bounded memory.
+
+Each process has a pipe of its own and nothing in common with the others: no lock that one could hold when it is killed,
+and no half of a message that anybody would wait for, since a pipe ends with the only process that holds its other end.
+Nothing here waits without a bound for a process that was asked to end.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
 import os
+import pickle
+import queue
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from types import FrameType
+from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -25,6 +32,8 @@ GRACE_S = 5.0
 """Time in which a worker that was terminated clears up what it was writing."""
 AHEAD = 3
 """Items that are handed out for each worker: enough that none waits, few enough that memory stays flat."""
+SENT = 2
+"""Of them, items that a process has: the one in work, and the next, so that it need not wait for this process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,40 +59,6 @@ class Stopped(RuntimeError):
     """An item was broken off because that was asked for."""
 
 
-class Worker:
-    """One process that takes one item after the other and can be stopped in the midst of one.
-
-    It is a fresh interpreter, not a fork, so that a process with threads may have it, and begins with its first item.
-    """
-
-    def __init__(self) -> None:
-        self._pool: ProcessPoolExecutor | None = None
-
-    def call(
-        self, function: Callable[[Item], Result], item: Item, *, stopped: Callable[[], bool]
-    ) -> Done[Item, Result]:
-        """Apply `function`; `WorkerDied` where the process ends meanwhile, `Stopped` soon after `stopped` is true."""
-        if self._pool is None:
-            self._pool = _new_pool(1, "spawn")
-        future = self._pool.submit(_called_in_worker, function, item)
-        while not stopped():
-            try:
-                return future.result(timeout=0.1)
-            except TimeoutError:
-                continue
-            except BrokenProcessPool:
-                self.close()
-                return Done(item=item, error=WorkerDied(_DIED))
-        self.close()
-        return Done(item=item, error=Stopped("stopped"))
-
-    def close(self) -> None:
-        """End the process, whatever it does."""
-        if self._pool is not None:
-            _break_off(self._pool)
-        self._pool = None
-
-
 _DIED = "the process ended before the analysis did: memory, or a kill"
 
 
@@ -92,154 +67,270 @@ def work_off(
 ) -> Iterator[Done[Item, Result]]:
     """Apply `function` to each item, on `workers` processes where that is more than one; outcomes in order.
 
-    An exception is an outcome, so one bad item stops nothing. Where a process dies, the items that were handed out are
-    tried again one at a time, so that only the item that kills its process is lost (`WorkerDied`).
+    An exception is an outcome, so one bad item stops nothing. Where a process dies, what it was doing is tried again
+    with no other process at work, so that only the item that kills its process is lost (`WorkerDied`).
     Whatever ends this process ends those as well; what they are writing is cleared up before, except after a kill -9.
     """
     if workers <= 1:
         for item in items:
-            yield _called(function, item)
+            result, error = _tried(function, item)
+            yield Done(item=item, result=result, error=error)
         return
     waiting = iter(items)
-    with _heeded_signals() as heed, contextlib.ExitStack() as stack:
-        pool = stack.enter_context(_pool(workers, function))
-        running: deque[tuple[Item, Future[Done[Item, Result]]]] = deque()
+    tasks: deque[_Task[Item, Result]] = deque()  # in order: all that is handed out and not yet yielded
+    with _Team(function, workers) as team:
+        while True:
+            while len(tasks) < AHEAD * workers:
+                try:
+                    tasks.append(_Task(next(waiting)))
+                except StopIteration:
+                    break
+                team.waiting.append(tasks[-1])
+            if not tasks:
+                return
+            team.hand_out()
+            while (done := tasks[0].done) is None:
+                team.listen()
+                team.hand_out()
+            tasks.popleft()
+            yield done
 
-        def hand_out() -> None:
-            for item in waiting:
-                running.append((item, pool.submit(_applied, item)))
-                heed()
-                if len(running) >= AHEAD * workers:
-                    return
 
-        hand_out()
-        while running:
-            item, future = running.popleft()
-            try:
-                outcome = future.result()
-            except BrokenProcessPool:
-                lost = [item, *(other for other, _ in running)]
-                running.clear()
-                yield from (_alone(function, each) for each in lost)
-                pool = stack.enter_context(_pool(workers, function))
-                hand_out()
+class Worker:
+    """One process that takes one item after the other and can be stopped in the midst of one.
+
+    It is a fresh interpreter, not a fork, so that a process with threads may have it, and begins with its first item.
+    """
+
+    def __init__(self) -> None:
+        self._process: _Process | None = None
+
+    def call(
+        self, function: Callable[[Item], Result], item: Item, *, stopped: Callable[[], bool]
+    ) -> Done[Item, Result]:
+        """Apply `function`; `WorkerDied` where the process ends meanwhile, `Stopped` soon after `stopped` is true."""
+        task: _Task[Item, Result] = _Task(item)
+        if self._process is None:
+            self._process = _Process(_applied, "spawn")
+        self._process.give(task, (function, item))
+        while not stopped():
+            if not wait([self._process.pipe], timeout=0.1):
                 continue
-            yield outcome
-            hand_out()
+            if not self._process.receive():
+                self.close()
+                return Done(item=item, error=WorkerDied(_DIED))
+            if task.done is not None:
+                return task.done
+        self.close()
+        return Done(item=item, error=Stopped("stopped"))
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        if self._process is not None:
+            _end([self._process])
+        self._process = None
 
 
-def _called(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
+def _applied(call: tuple[Callable[[Any], Any], Any]) -> Any:
+    function, item = call
+    return function(item)
+
+
+# ---- in the process that hands out
+
+
+@dataclass(eq=False)
+class _Task(Generic[Item, Result]):
+    """An item on its way; `suspect` where a process died while it was in work."""
+
+    item: Item
+    done: Done[Item, Result] | None = None
+    suspect: bool = False
+
+
+class _Process:
+    """A worker process with its pipe and the tasks it was given, the one in work first."""
+
+    def __init__(self, function: Callable[[Any], Any], method: str) -> None:
+        context = multiprocessing.get_context(method)
+        self.pipe, theirs = context.Pipe()
+        self.tasks: deque[_Task[Any, Any]] = deque()
+        # a daemon: should an interrupt come between the end of the work and that of its processes, Python ends them
+        self.process: multiprocessing.process.BaseProcess = context.Process(  # type: ignore[attr-defined]
+            target=_work, args=(theirs, function, os.getpid()), daemon=True
+        )
+        self.process.start()
+        theirs.close()  # else the pipe would not end with the process
+
+    def give(self, task: _Task[Any, Any], message: Any) -> None:
+        """Send the message of a task; where the process is dead the next `receive` says so."""
+        data = ForkingPickler.dumps(message)
+        self.tasks.append(task)
+        with contextlib.suppress(OSError):
+            self.pipe.send_bytes(data)
+
+    def receive(self) -> bool:
+        """Take the outcome of the task in work from the pipe; False where the process has died."""
+        try:
+            data = self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return False
+        task = self.tasks.popleft()
+        outcome, error = _tried(pickle.loads, data)
+        result, error = (None, error) if outcome is None else outcome
+        task.done = Done(item=task.item, result=result, error=error)
+        return True
+
+
+class _Team:
+    """Processes that apply one function, and the tasks that none of them has yet."""
+
+    def __init__(self, function: Callable[[Any], Any], workers: int) -> None:
+        self._function, self._number = function, workers
+        self._processes: list[_Process] = []
+        self.waiting: deque[_Task[Any, Any]] = deque()
+
+    def __enter__(self) -> _Team:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _end(self._processes)
+
+    def hand_out(self) -> None:
+        """Give the waiting tasks to the processes that have the fewest; a suspect waits until all others rest."""
+        while self.waiting:
+            task, at_work = self.waiting[0], [process for process in self._processes if process.tasks]
+            if any(process.tasks[0].suspect for process in at_work) or (task.suspect and at_work):
+                return
+            least = min(self._processes, key=lambda process: len(process.tasks), default=None)
+            if (least is None or least.tasks) and len(self._processes) < self._number:
+                least = self._start()
+            if least is None or len(least.tasks) >= SENT:
+                return
+            least.give(task, task.item)
+            self.waiting.popleft()
+
+    def listen(self) -> None:
+        """Wait for the next outcomes or deaths; a dead process is dropped, and its tasks are handed out again."""
+        at_work = {process.pipe: process for process in self._processes if process.tasks}
+        for pipe in wait(list(at_work)):
+            process = at_work[pipe]  # type: ignore[index]
+            if process.receive():
+                continue
+            self._processes.remove(process)
+            _end([process])
+            first = process.tasks[0]
+            if first.suspect:
+                first.done = Done(item=first.item, error=WorkerDied(_DIED))
+                process.tasks.popleft()
+            first.suspect = True
+            self.waiting.extendleft(reversed(process.tasks))
+
+    def _start(self) -> _Process:
+        with _signals_held():  # until the process stands in the list of those that have to be ended
+            # a fork has loaded what its parent has; elsewhere than on Linux libraries of the system do not bear it
+            self._processes.append(_Process(self._function, "fork" if sys.platform == "linux" else "spawn"))
+        return self._processes[-1]
+
+
+def _end(processes: list[_Process]) -> None:
+    """End processes: by asking, and after `GRACE_S` without."""
+    with _signals_held():  # a second interrupt must not leave some of them behind
+        for each in processes:
+            each.process.terminate()
+        until = time.monotonic() + GRACE_S + 1.0
+        for each in processes:
+            each.process.join(max(until - time.monotonic(), 0.0))
+            if each.process.is_alive():
+                each.process.kill()
+                each.process.join(1.0)
+            each.pipe.close()
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """Put off the signals that end the work until the end of a block, in a process that is started there too.
+
+    Python drops what a handler raises while it forks, and in the new process it would run through the parent's code.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has neither
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _held())
     try:
-        return Done(item=item, result=function(item))
-    except Exception as error:  # noqa: BLE001 - whatever one item raises is its outcome
-        return Done(item=item, error=error)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _called_in_worker(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
-    """Apply the function; a SIGTERM meanwhile ends the process, but not before what it was writing is cleared up.
+def _held() -> set[signal.Signals]:
+    return {signal.SIGINT, signal.SIGTERM, signal.SIGALRM}
 
-    Where a callback swallows the interrupt, the process ends all the same: its result would wait for a reader for good.
+
+# ---- in the processes that work
+
+
+def _work(pipe: Connection, function: Callable[[Any], Any], parent: int) -> None:
+    """Apply the function to what comes, one after the other, until SIGTERM.
+
+    That ends the process, but not before what it was writing is cleared up. Where a callback swallows the interrupt,
+    the process ends all the same: its result would wait for a reader for good.
     """
     told: list[int] = []
 
     def break_off(number: int, _: object) -> None:
         told.append(number)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the clearing up
-        grace = threading.Timer(GRACE_S, os._exit, (TERMINATED,))
-        grace.daemon = True
-        grace.start()
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, break_off)
+    came: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(pipe, came), daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, told), daemon=True).start()
     try:
-        return _called(function, item)
-    except KeyboardInterrupt:
-        os._exit(TERMINATED)
-    finally:
-        if told:
-            os._exit(TERMINATED)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the whole group is its parent's business
+        signal.signal(signal.SIGTERM, break_off)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _held())
+        while True:
+            outcome = _tried(_loaded, came.get(), function)
+            if told:
+                break
+            pipe.send_bytes(_packed(outcome))
+    except (KeyboardInterrupt, OSError):  # told to end, or nobody listens any more
+        pass
+    os._exit(TERMINATED)
 
 
-def _alone(function: Callable[[Item], Result], item: Item) -> Done[Item, Result]:
-    """Try an item in a process of its own."""
+def _tried(function: Callable[..., Any], *arguments: Any) -> tuple[Any, BaseException | None]:
     try:
-        with _pool(1, function) as pool:
-            found: Done[Item, Result] = pool.submit(_applied, item).result()
-            return found
-    except BrokenProcessPool:
-        return Done(item=item, error=WorkerDied(_DIED))
+        return function(*arguments), None
+    except Exception as error:  # noqa: BLE001 - whatever one item raises is its outcome
+        return None, error
 
 
-@contextlib.contextmanager
-def _pool(workers: int, function: Callable[[Any], Any]) -> Iterator[ProcessPoolExecutor]:
-    """Pool whose processes apply one function, leave interrupts to their parent and end with it."""
-    pool = _new_pool(workers, function=function)
+def _loaded(data: bytes, function: Callable[[Any], Any]) -> Any:
+    return function(pickle.loads(data))
+
+
+def _packed(outcome: tuple[Any, BaseException | None]) -> Any:
     try:
-        yield pool
-    except BaseException:
-        _break_off(pool)  # nothing that was handed out may go on after an interrupt
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        return ForkingPickler.dumps(outcome)
+    except Exception as error:  # noqa: BLE001 - what cannot be sent is an outcome too
+        return ForkingPickler.dumps((None, RuntimeError(f"what came of it cannot be sent: {error}")))
 
 
-@contextlib.contextmanager
-def _heeded_signals() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises what a signal has raised: Python drops that while it forks a process."""
-    heard: list[BaseException] = []
-    kinds = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {kind: handler for kind in kinds if callable(handler := signal.getsignal(kind))}
-
-    def note(kind: int, frame: FrameType | None) -> None:
-        try:
-            before[signal.Signals(kind)](kind, frame)
-        except BaseException as error:
-            heard.append(error)
-            raise
-
-    def heed() -> None:
-        if heard:
-            raise heard[0]
-
-    for kind in before:
-        signal.signal(kind, note)
-    try:
-        yield heed
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+def _read(pipe: Connection, came: queue.SimpleQueue[bytes]) -> None:
+    """Take what comes off the pipe at once: two processes that both write would wait for each other."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            came.put(pipe.recv_bytes())
+    os._exit(TERMINATED)
 
 
-def _new_pool(
-    workers: int, method: str | None = None, function: Callable[[Any], Any] | None = None
-) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context(method)
-    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(os.getpid(), function))
-
-
-def _break_off(pool: ProcessPoolExecutor) -> None:
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
-        process.terminate()
-    pool.shutdown(wait=False, cancel_futures=True)
-
-
-_given: list[Callable[[Any], Any]] = []
-"""In a worker: what it applies to each item. A function that holds a common fit is not sent again with every item."""
-
-
-def _applied(item: Any) -> Done[Any, Any]:
-    return _called_in_worker(_given[0], item)
-
-
-def _start_worker(parent: int, function: Callable[[Any], Any] | None) -> None:
-    _given[:] = [] if function is None else [function]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.3)
-        os._exit(TERMINATED)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _watch(parent: int, told: list[int]) -> None:
+    """End the process with its parent, whose end of the pipe others may hold as well, and `GRACE_S` after SIGTERM."""
+    while not told and os.getppid() == parent:
+        time.sleep(0.3)
+    if told:
+        time.sleep(GRACE_S)
+    os._exit(TERMINATED)
