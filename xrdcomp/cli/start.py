@@ -11,26 +11,31 @@ from types import FrameType
 
 from xrdcomp.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 
+PUT_OFF_S = 0.02
+"""After which time a signal that came where nothing may be raised is heard."""
+AGAIN_S = 3.0
+"""After which time a signal is heard again where something swallowed what it raised; clearing up takes far less."""
+
 
 def start() -> None:
     """Run the command line; a signal while it loads ends it with 130 or 143, as one during the work does."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         if _loads_extension(frame) and hasattr(signal, "setitimer"):  # C++ ends the process on an exception there
-            stop_later(number)
+            stop_later(number, PUT_OFF_S)
             return
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break the clearing up
-        raise Terminated
+        signal.signal(number, signal.SIG_IGN)  # a second one must not break the clearing up
+        if hasattr(signal, "setitimer"):
+            stop_later(number, AGAIN_S)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    def stop_later(number: int) -> None:
+    def stop_later(number: int, seconds: float) -> None:
         signal.signal(signal.SIGALRM, lambda _, frame: stop(number, frame))
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def lost(problem: sys.UnraisableHookArgs) -> None:  # Python drops what is raised while it clears up an object
         if isinstance(problem.exc_value, KeyboardInterrupt) and hasattr(signal, "setitimer"):
-            stop_later(signal.SIGTERM if isinstance(problem.exc_value, Terminated) else signal.SIGINT)
+            stop_later(signal.SIGTERM if isinstance(problem.exc_value, Terminated) else signal.SIGINT, PUT_OFF_S)
         else:
             sys.__unraisablehook__(problem)
 
@@ -46,16 +51,16 @@ def start() -> None:
         try:
             main()
         finally:
-            _heed_no_alarm()
+            _heed_no_signal()
     except KeyboardInterrupt as error:
-        _heed_no_alarm()
+        _heed_no_signal()
         sys.exit(EXIT_TERMINATED if isinstance(error, Terminated) else EXIT_INTERRUPTED)
 
 
-def _heed_no_alarm() -> None:
-    """Drop a signal that was put off, and what is raised while objects are cleared up: the command has ended.
+def _heed_no_signal() -> None:
+    """Drop signals, those put off as well, and what is raised while objects are cleared up: the command has ended.
 
-    The interpreter gives up its handlers last, and an alarm without one would end the process by itself.
+    The interpreter gives up its handlers last, and a signal without one would end the process with a code of its own.
     """
 
     def not_interrupts(problem: sys.UnraisableHookArgs) -> None:
@@ -63,6 +68,8 @@ def _heed_no_alarm() -> None:
             sys.__unraisablehook__(problem)
 
     sys.unraisablehook = not_interrupts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         signal.setitimer(signal.ITIMER_REAL, 0.0)
