@@ -9,8 +9,10 @@ import pytest
 
 from tests.helpers import assert_close
 from tests.unit.composition_evidence import FULL, TYPICAL, balance, phase, thermal_result, xrd_amounts
+from xrdcomp.analysis import analyze
 from xrdcomp.composition.compose import compose, compose_evidence
 from xrdcomp.composition.evidence import reduce_xrd
+from xrdcomp.data import Pattern
 from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phases
 from xrdcomp.recipe import InstrumentRecipe
@@ -108,3 +110,17 @@ def test_a_fit_that_does_not_describe_its_pattern_excludes_no_apatite() -> None:
     assert crystals.ci95[0] == 0.0
     assert crystals.ci95[1] > 0.15, "the truth is not excluded"
     assert_close(organic.value, 0.55, atol=0.02, because="weighed by heating, whatever the pattern")
+
+
+@pytest.mark.parametrize("points", [156, 157])
+def test_a_scan_shorter_than_the_stretch_of_broad_misfit_is_analysed(points: int) -> None:
+    """Three strong reflections of no phase in less than 2°: broad misfit is then sought over the whole scan."""
+    two_theta = 31.0 + 0.012 * np.arange(points)
+    mean = 200.0 + sum(
+        h / (1.0 + ((two_theta - p) / 0.04) ** 2) for p, h in ((31.4, 9000.0), (32.1, 20000.0), (32.6, 2000.0))
+    )
+    counts = np.random.default_rng(5).poisson(mean).astype(np.float64)
+    pattern = Pattern(two_theta=two_theta, intensity=counts, sigma=np.sqrt(counts))
+    result = analyze(pattern, radiation="CuKa")
+    assert result.status in {"warning", "failed"}
+    assert result.xrd is None or np.isfinite(result.xrd.gof)

@@ -358,7 +358,7 @@ def _of_sharp_phases(
     sharp = np.flatnonzero(model.of_kind("phase"))[np.array(sizes) * _SHARP_NM < 1.0]
     seen = ~points.masked
     residual = solution.residual(points)[seen]
-    width = min(round(_STRETCH / points.step) | 1, len(residual))
+    width = min(round(_STRETCH / points.step), len(residual) - 1) | 1
     slow = np.convolve(np.pad(residual, width // 2, mode="reflect"), np.full(width, 1.0 / width), mode="valid")
     quick, _ = residual_inflation(residual - slow, solution.n_free)
     if len(sharp) and quick < inflation:
