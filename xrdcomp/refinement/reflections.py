@@ -516,7 +516,7 @@ class PhaseReflections:
         split = replace(self, frozen=replace(frozen, node=node, weight=frozen.weight * share, alone=alone))
         position, _ = split._positions(values, slopes=False)
         fwhm, height = fwhm[index], area[index] * share / fwhm[index]
-        reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max()))
+        reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max(initial=0.0)))
         half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
         point, indptr = profiles.reach_of(self.two_theta, position, half)
         return replace(split, pairs=profiles.Pairs(two_theta=self.two_theta, point=point, indptr=indptr))

@@ -94,10 +94,12 @@ def solve_nonnegative(upper: FloatArray, target: FloatArray) -> FloatArray:
     free, fewest, chances = np.ones(m, dtype=bool), m + 1, 3
     for _ in range(10 * m):
         x = np.zeros(m)
-        if free.all():
-            x = _solved(upper, target)
-        elif free.any():
-            _, found, info = lapack.dgels(upper[:, free], target)
+        if free.any():
+            if free.all():
+                found, info = lapack.dtrtrs(upper, target, lower=0)
+            else:
+                _, found, info = lapack.dgels(upper[:, free], target)
+            # columns that say the same, or nothing, leave the factor singular
             x[free] = found[: int(free.sum())] if info == 0 else np.linalg.lstsq(upper[:, free], target)[0]
         wrong = np.where(free, x < 0.0, upper.T @ (target - upper @ x) > small)
         count = int(wrong.sum())

@@ -10,6 +10,8 @@ of presence, absence and hidden amounts reads them.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from xrdcomp.phases.library import list_phases
@@ -75,7 +77,7 @@ def detection_limit(rule: DetectionRule, std: float, relative_std: float, grain_
     `std` is the standard uncertainty of the fraction without the phase, `relative_std` that of the mass in the beam,
     `grain_std` the scatter of its intensity that grains make.
     """
-    widened = float(np.sqrt(relative_std**2 + _WIDTH_STD**2 + grain_std**2))
+    widened = math.hypot(relative_std, _WIDTH_STD, grain_std)  # the first may be beyond any square
     return float(min(1.0, _LIMIT_FACTOR * limit_z(rule, widened) * std))
 
 
