@@ -35,7 +35,7 @@ from xrdcomp.composition.evidence import (
 )
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import COMPONENTS, UNIDENTIFIED, Composition, XrdAmounts
+from xrdcomp.results import COMPONENTS, UNIDENTIFIED, Composition, Estimate, XrdAmounts
 
 
 def codes(composition: Composition) -> set[str]:
@@ -788,3 +788,15 @@ def test_what_heating_leaves_in_doubt_a_pattern_without_tissue_mineral_does_not_
     found = compose_evidence(xrd_amounts(NO_APATITE), stated)
     for name in ("organic", "carbonate"):
         assert (found.components[name] is None) == (name in doubted)
+
+
+def test_an_interval_of_nearly_every_value_is_a_warning() -> None:
+    """Nothing but reflections of no phase: how much of the specimen they are is as good as unknown."""
+    narrow = compose_evidence(powder(organic=0.2), None, tissue=False)
+    open_to_all = Estimate(value=0.5, std=0.3, ci95=(0.02, 0.97))
+    wide = replace(narrow, components={**narrow.components, "other_crystalline": open_to_all})
+    assert "COMPOSITION_OPEN" not in codes(narrow)
+    assert "COMPOSITION_OPEN" in codes(wide)
+    said = next(item for item in messages_of(wide) if item.code == "COMPOSITION_OPEN")
+    assert said.severity == "warning"
+    assert_close(said.facts["width_other_crystalline"], 0.95, atol=1e-12, because="width of the interval")

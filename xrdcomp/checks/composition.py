@@ -96,6 +96,11 @@ NOT_IDENTIFIABLE = message_kind(
     "NOT_IDENTIFIABLE", "info", "These measurements do not separate a component from others.",
     remedy="Add the other instrument, a spike, or amorphous components to the fit.",
 )  # fmt: skip
+OPEN = message_kind(
+    "COMPOSITION_OPEN", "warning", "A 95 % interval of the composition holds nearly every value.",
+    remedy="Measure a wider range, count longer, or add the other instrument.",
+    threshold="wider than 90 wt%", origin="a fraction of which nothing is known has one of 95 wt%",
+)  # fmt: skip
 PRIOR_DOMINATED = message_kind(
     "PRIOR_DOMINATED", "info", "The width of a component rests mostly on assumptions about compositions.",
     remedy="A second instrument or a spike replaces it.",
@@ -110,6 +115,8 @@ REPLICATE_SCATTER = message_kind(
     threshold="probability of the scatter below 5 % over the number of components",
     origin="Cochran's Q with Bonferroni's correction",
 )  # fmt: skip
+NOTHING_KNOWN = 0.9
+"""Width of a 95 % interval of a mass fraction above which the measurements are said to leave it open."""
 NOTICEABLE_HYDROXYL = 0.001
 """Mass fraction of hydroxyl among the carbonate above which it is said."""
 MISFIT_PROBABILITY = 0.01
@@ -362,6 +369,19 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
         f"determined are under identifiable sums. {remedy}."
     )
     return NOT_IDENTIFIABLE(text, components=", ".join(hidden))
+
+
+@_rule(OPEN)
+def nearly_every_value(composition: Composition, _: Consistency) -> Diagnostic | None:
+    """Name components and sums whose interval holds nearly every value."""
+    reported = {**composition.components, **composition.identifiable_sums}
+    known = {name: item for name, item in reported.items() if item is not None}
+    wide = {name: item.high - item.low for name, item in known.items() if item.high - item.low > NOTHING_KNOWN}
+    if not wide:
+        return None
+    listed = ", ".join(wide).replace("_", " ")
+    text = f"These measurements leave nearly every value of {listed} open: 95 % intervals wider than 90 wt%."
+    return OPEN(f"{text} {OPEN.remedy}", **{f"width_{name}": width for name, width in wide.items()})
 
 
 @_rule(PRIOR_DOMINATED)
