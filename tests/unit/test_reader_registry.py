@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,8 +44,10 @@ def lab_reader(format_id: str = "lab_format") -> XrdReader:
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
     entries: list[EntryPoint] = []
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: entries if group == "xrdcomp.readers" else [])
+    registry._of_other_packages.cache_clear()
     all_readers.cache_clear()
     yield entries
+    registry._of_other_packages.cache_clear()
     all_readers.cache_clear()
 
 
@@ -132,3 +136,26 @@ def test_each_line_of_the_list_is_one_reader_of_this_package() -> None:
     assert len(set(registry.READERS)) == len(registry.READERS)
     assert all(name.startswith("xrdcomp.io.") for name in registry.READERS)
     assert all(isinstance(reader, Reader) for reader in all_readers())
+    assert len({reader.id for reader in all_readers()}) == len(all_readers())
+
+
+@pytest.mark.parametrize("kind", ["xrd", "tga", "xrd_frame"])
+def test_readers_of_one_kind_are_those_of_its_folder(kind: registry.Kind) -> None:
+    own = [reader for reader in registry._one_by_one(kind) if reader.kind == kind]
+    assert own == [reader for reader in all_readers() if reader.kind == kind]
+
+
+RECOGNISES = """
+import sys
+from xrdcomp.io.front import open_source
+from xrdcomp.io.registry import recognise
+print(recognise(open_source(sys.argv[1]))[0][1].id)
+print(*sorted(name for name in sys.modules if name == "importlib.metadata" or name.startswith("xrdcomp.io.tga.")))
+"""
+
+
+def test_a_signature_loads_no_readers_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(xrd_writers.raw1(xrd_writers.example(61)))
+    done = subprocess.run([sys.executable, "-c", RECOGNISES, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout == "bruker_raw_v1\n\n"

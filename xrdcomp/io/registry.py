@@ -11,7 +11,7 @@ import difflib
 import importlib
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar, Literal, TypeVar
@@ -164,16 +164,33 @@ FRAMES = tuple(
 @cache
 def all_readers() -> tuple[Reader, ...]:
     """Every reader: those of the package in the order of `READERS`, then those of other packages."""
+    return tuple(_one_by_one())
+
+
+def _one_by_one(kind: Kind | None = None) -> Iterator[Reader]:
+    """Readers in their order, each loaded when its turn comes: a signature settles most files after a few.
+
+    Folders ``xrd`` and ``tga`` are not opened where another `kind` is looked for.
+    """
+    for line in READERS:
+        folder = line.split(".")[2]
+        if kind is None or folder == kind or folder not in ("xrd", "tga"):
+            yield from _of_package(line)
+    yield from _of_other_packages()
+
+
+@cache
+def _of_package(line: str) -> tuple[Reader, ...]:
+    module, _, name = line.partition(":")
+    item = getattr(importlib.import_module(module), name)
+    return (item,) if isinstance(item, Reader) else tuple(item)
+
+
+@cache
+def _of_other_packages() -> tuple[Reader, ...]:
     from importlib.metadata import entry_points
 
     found: dict[str, Reader] = {}
-    for line in READERS:
-        module, _, name = line.partition(":")
-        item = getattr(importlib.import_module(module), name)
-        for reader in (item,) if isinstance(item, Reader) else item:
-            if reader.id in found:
-                raise RuntimeError(f"two readers are called {reader.id!r}")
-            found[reader.id] = reader
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
             loaded = entry.load()
@@ -183,7 +200,8 @@ def all_readers() -> tuple[Reader, ...]:
         except Exception as problem:  # noqa: BLE001 - code of others; whatever it raises is only a warning
             warnings.warn(f"reader plug-in {entry.name!r} could not be loaded: {problem}", stacklevel=2)
             continue
-        if found.setdefault(reader.id, reader) is not reader:
+        own = (known.id for line in READERS for known in _of_package(line))
+        if reader.id in own or found.setdefault(reader.id, reader) is not reader:
             warnings.warn(f"reader {reader.id!r} of another package hides none: the id is taken", stacklevel=2)
     return tuple(found.values())
 
@@ -201,7 +219,7 @@ def find_reader(format_id: str) -> Reader:
 def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float, Reader]]:
     """Readers that could read the file, surest first, each with its score."""
     scored: list[tuple[float, int, Reader]] = []
-    for order, reader in enumerate(all_readers()):
+    for order, reader in enumerate(_one_by_one(kind)):
         if kind is not None and reader.kind != kind:
             continue
         try:

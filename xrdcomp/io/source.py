@@ -35,18 +35,15 @@ HEAD_BYTES = 8192
 
 _CONTROL = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
 _WORDS = {
-    encoding: tuple(word.encode(encoding) for word in words.split())
-    for encoding, words in {
-        "gb18030": "温度 质量 时间 重量 角度 强度",
-        "big5": "溫度 質量 時間 重量 角度 強度",
-        "cp949": "온도 질량 시간 무게 각도 강도",
-        "euc-jp": "温度 質量 時間 重量 角度 強度",
-        "cp1251": "емперат Масса масса Время время Вес Угол угол нтенсивн Темп Маса",
-        "koi8-r": "емперат Масса масса Время время Угол угол нтенсивн",
-        "cp866": "емперат Масса масса Время время Угол угол нтенсивн",
-        "cp1253": "ερμοκρασ Χρόνος",
-    }.items()
-}  # fmt: skip
+    "gb18030": "温度 质量 时间 重量 角度 强度",
+    "big5": "溫度 質量 時間 重量 角度 強度",
+    "cp949": "온도 질량 시간 무게 각도 강도",
+    "euc-jp": "温度 質量 時間 重量 角度 強度",
+    "cp1251": "емперат Масса масса Время время Вес Угол угол нтенсивн Темп Маса",
+    "koi8-r": "емперат Масса масса Время время Угол угол нтенсивн",
+    "cp866": "емперат Масса масса Время время Угол угол нтенсивн",
+    "cp1253": "ερμοκρασ Χρόνος",
+}
 """Names of columns that tell an encoding in which any bytes are letters."""
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CHUNK = 2**18
@@ -258,7 +255,7 @@ def _encoding(data: bytes, *, cut: bool) -> str:
     if re.search(rb"[\s/\[(\d.,;]\xf8[CKF](?![A-Za-z])", data):  # a degree sign as DOS wrote it
         return "cp850"
     for encoding, words in _WORDS.items():
-        if any(word in data for word in words) and _decodes(body, encoding):
+        if any(word.encode(encoding) in data for word in words.split()) and _decodes(body, encoding):
             return encoding
     if re.search(rb"[\x81-\x9f]", data) and _decodes(body, "cp932"):
         private = re.search("[\ue000-\uf8ff]", body.decode("cp932"))  # characters that no font has: another script

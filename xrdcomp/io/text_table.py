@@ -9,11 +9,11 @@ signs (`Dialect`), the reading of cells (`parse_rows`) and its refusals; no row 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from statistics import mode
 from typing import NoReturn
 
 import numpy as np
@@ -143,6 +143,11 @@ def split_cells(line: str, dialect: Dialect) -> list[str]:
     return [cell.strip() for cell in line.split(dialect.separator)]
 
 
+def _usual_width(rows: Sequence[str], dialect: Dialect) -> int:
+    """Most frequent number of cells of a row."""
+    return Counter(len(split_cells(row, dialect)) for row in rows).most_common(1)[0][0]
+
+
 # Rows of numbers to an array
 
 
@@ -180,7 +185,7 @@ def parse_rows(rows: Sequence[str], dialect: Dialect, *, first_line: int, n_colu
     Every row must have `n_columns` cells, or as many as most of the first rows have; one that has not, a cell that is
     no number and an infinite value are refused.
     """
-    width = n_columns or mode(len(split_cells(row, dialect)) for row in rows[:50])
+    width = n_columns or _usual_width(rows[:50], dialect)
     if width > MAX_COLUMNS or len(rows) * width > MAX_CELLS:
         msg = f"the table has {len(rows)} rows of {width} columns, more than are read"
         raise line_error(first_line, msg, "one run", hint="")
@@ -386,7 +391,7 @@ def parse_table(source: SourceFile, first: int, last: int, lines: Sequence[str] 
     dialect = guess_dialect(rows, tabs=False, place=f"line {first + 1}")
     if dialect.separator:  # one that ends the rows opens no column
         rows = [row.rstrip(f" \t{dialect.separator}") for row in rows]
-    width = mode(len(split_cells(row, dialect)) for row in rows[:50])
+    width = _usual_width(rows[:50], dialect)
     places = np.array(kept, dtype=np.int64) + 1
     begins = [0, *(np.flatnonzero(np.diff(places) > 1) + 1).tolist(), len(rows)]  # blank lines and comments part rows
     values = np.concatenate(
