@@ -11,6 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import scipy
+
 import xrdcomp
 from xrdcomp.checks.registry import Analysis, run_checks
 from xrdcomp.composition.claims import evaluate_claims, undecided_claims, without_poor_fits
@@ -401,9 +404,7 @@ def _settings(setup: Setup, fit: FitResult | None) -> dict[str, Any]:
 
 @cache
 def _software() -> dict[str, str]:
-    from importlib.metadata import version
-
-    libraries = {name: version(name) for name in ("numpy", "scipy")}
+    libraries = {"numpy": np.__version__, "scipy": scipy.__version__}
     return {"xrdcomp": xrdcomp.__version__, "python": platform.python_version(), **libraries}
 
 

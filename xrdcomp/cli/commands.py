@@ -161,6 +161,7 @@ def identify(file: str, **options: Any) -> None:
     shared.take_laboratory(options, file, blank="blank")
     recipe = shared.build_recipe(options).with_settings({"identification.start": "nothing"})
     shared.progress(f"searching {file}", quiet=options["quiet"])
+    load_scipy()
     from xrdcomp.analysis import analyze
     from xrdcomp.present.tables import phase_block
 
@@ -193,6 +194,7 @@ def tga(file: str, **options: Any) -> None:
             raise RecipeError(f"{name}: thermal is no section. Expected: lines such as organic_end_c = 620.")
         recipe = recipe.with_settings({f"thermal.{key}": value for key, value in windows.items()})
     shared.progress(f"analysing {file}", quiet=options["quiet"])
+    load_scipy()
     from xrdcomp.analysis import analyze
     from xrdcomp.present.tables import result_table
 

@@ -76,14 +76,14 @@ def _heed_no_signal() -> None:
 
 
 def load_scipy() -> None:
-    """Load scipy without what it makes numpy load and does not use: a front end of Fortran, test tools, masked arrays.
+    """Load scipy without what it makes numpy load and does not use: a front end of Fortran, test tools, ctypes.
 
     Scipy looks at every public name of numpy, which loads the module behind it: a twentieth of a command's time. They
     are loaded when somebody asks for them afterwards.
     """
     import numpy as np
 
-    spared = [name for name in ("f2py", "testing", "ma", "ctypeslib") if name not in vars(np)]
+    spared = [name for name in ("f2py", "testing", "ctypeslib") if name not in vars(np)]
     try:
         for name in spared:
             setattr(np, name, None)
