@@ -119,6 +119,52 @@ GELS = {
 }  # fmt: skip
 
 
+def silanol(total: float, middle_c: float | None, spread_c: float) -> list[Pool]:
+    """Hydroxyl of silica over 200 to 900 °C, evenly or about a temperature [Zhuravlev 2000: 4.9 OH/nm² by 190 °C,
+    2.4 at 400, 1.5 at 600, 0.7 at 800]."""
+    places = np.linspace(200.0, 900.0, 12)
+    weights = np.ones(12) if middle_c is None else np.exp(-(((places - middle_c) / spread_c) ** 2))
+    shares = (total * weights / weights.sum()).tolist()
+    return [
+        Pool(mass=mass, peak_c=t, energy_kj=60 + 0.1 * t, order=2)
+        for mass, t in zip(shares, places.tolist(), strict=True)
+    ]
+
+
+MOISTURE = Pool(mass=0.05, peak_c=85, energy_kj=45)
+# by published steps: hydrotalcite 15 % of interlayer water, 25 to 30 % of OH and CO2 by 500 °C [Miyata 1975]; aluminium
+# hydroxide gel that has taken up CO2
+FADING = {
+    "silica gel, even": [MOISTURE, *silanol(0.05, None, 1.0)],
+    "silica gel, early": [MOISTURE, *silanol(0.05, 200.0, 350.0)],
+    "dried silica gel": silanol(0.034, 200.0, 350.0),
+    "silica gel, Zhuravlev": [MOISTURE, *silanol(0.045, 330.0, 260.0)],
+    "hydrotalcite": [
+        Pool(mass=0.06, peak_c=90, energy_kj=45), Pool(mass=0.11, peak_c=210, energy_kj=85, order=1.2),
+        Pool(mass=0.25, peak_c=385, energy_kj=110, order=1.5), Pool(mass=0.02, peak_c=600, energy_kj=150, order=2),
+    ],
+}  # fmt: skip
+WITHOUT_CHAR = {
+    "carbonated alumina gel": [
+        Pool(mass=0.15, peak_c=100, energy_kj=45, order=1.3), Pool(mass=0.18, peak_c=280, energy_kj=80, order=2),
+        Pool(mass=0.03, peak_c=650, energy_kj=150, order=2),
+    ],
+    "carbonated zirconia gel": [
+        Pool(mass=0.10, peak_c=95, energy_kj=45), Pool(mass=0.12, peak_c=260, energy_kj=85, order=1.6),
+        Pool(mass=0.02, peak_c=700, energy_kj=200),
+    ],
+}  # fmt: skip
+# with their char in an inert gas: lignin 40 %, lignite half (fixed carbon of proximate analysis)
+CHARRING = {
+    "lignin": [
+        Pool(mass=0.05, peak_c=65, energy_kj=45), Pool(mass=0.95, peak_c=370, energy_kj=80, order=2.2, char=0.40),
+    ],
+    "lignite": [
+        Pool(mass=0.15, peak_c=80, energy_kj=45), Pool(mass=0.75, peak_c=430, energy_kj=90, order=2.5, char=0.5),
+    ],
+}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class Programme:
     """Heating from `start_c` to `end_c` at `rate` K/min, with holds of (°C, minutes) on the way."""

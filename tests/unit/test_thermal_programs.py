@@ -9,7 +9,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.gas_programs import GELS, HYDRATES, INORGANIC, SILICATES, Faults, Made, Pool, Programme, bone, make, untold
+from tests.gas_programs import (
+    CHARRING,
+    FADING,
+    GELS,
+    HYDRATES,
+    INORGANIC,
+    SILICATES,
+    WITHOUT_CHAR,
+    Faults,
+    Made,
+    Pool,
+    Programme,
+    bone,
+    make,
+    untold,
+)
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import beside_phases
 from xrdcomp.data import Atmosphere
@@ -143,6 +158,60 @@ def test_what_leaves_no_carbonate_is_not_tissue_for_sure(name: str, rate: float)
     assert compose(tissue)["organic"] is not None
 
 
+@pytest.mark.parametrize(
+    ("pools", "gas"),
+    [pytest.param(pools, gas, id=f"{name}-{gas}") for name, pools in FADING.items() for gas in ("air", "nitrogen")]
+    + [pytest.param(pools, "air", id=name) for name, pools in WITHOUT_CHAR.items()],
+)
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_water_that_fades_or_leaves_no_char_is_not_organic(pools: list[Pool], gas: Atmosphere, rate: float) -> None:
+    """Silanol goes on through the carbonate's window without a peak; water of a hydroxide leaves nothing to burn."""
+    result = analyze_tga(make(pools, Programme(gas=gas, rate=rate)).run, NO_BUOYANCY)
+    assert result.nature != "tissue"
+    assert result.nature_reason
+    composition = compose(result)
+    assert composition["organic"] is None
+    assert composition["carbonate"] is None
+    assert result.nature == "not_tissue" or "TGA_DOUBTED" in {m.code for m in beside_phases(result)}
+    assert "TGA_DOUBTED" not in {m.code for m in beside_phases(result, "hydroxyapatite")}
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+@pytest.mark.parametrize("organic", [0.04, 0.12, 0.25, 0.6])
+def test_bone_is_tissue_however_much_organic_it_has(organic: float, rate: float, gas: Atmosphere) -> None:
+    mineral = (0.9 - organic) / 0.65
+    pools = bone(organic=organic, carbonate=CARBONATE * mineral)
+    if gas == "air":  # its char burns
+        char = [Pool(mass=0.35 * organic, peak_c=500, energy_kj=140)]
+        pools = [replace(p, mass=0.65 * p.mass) if 300 < p.peak_c < 450 else p for p in pools] + char
+    result = analyze_tga(make(pools, Programme(gas=gas, rate=rate)).run, NO_BUOYANCY)
+    assert result.nature == "tissue", result.nature_reason
+    assert result.doubted == ()
+
+
+@pytest.mark.parametrize("name", list(CHARRING))
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_what_an_inert_gas_leaves_of_a_coal_is_not_said_to_be_mineral(name: str, rate: float) -> None:
+    result = analyze_tga(make(CHARRING[name], Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY)
+    assert result.nature != "tissue"
+    composition = compose(result)
+    assert composition["organic"] is None
+    assert "total_mineral" not in composition.identifiable_sums
+    assert result.nature == "not_tissue" or "may be char" in " ".join(m.text for m in beside_phases(result))
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
+def test_graphite_in_air_is_no_carbonate(share: float) -> None:
+    """It burns where calcite loses CO2; what nearly all of a calcite would lose is taken for it."""
+    graphite = [Pool(mass=share, peak_c=740, energy_kj=180)]
+    result = analyze_tga(make(graphite, Programme()).run, NO_BUOYANCY)
+    assert compose(result)["carbonate"] is None
+    alone, calcite = (" ".join(m.text for m in beside_phases(result, *found)) for found in ((), ("calcite",)))
+    assert result.nature == "not_tissue" or "carbon that burns" in alone
+    assert "carbon that burns" not in calcite
+
+
 @pytest.mark.parametrize("name", list(SILICATES))
 @pytest.mark.parametrize("gas", ["air", "nitrogen"])
 @pytest.mark.parametrize("rate", [3.0, 20.0])
@@ -187,10 +256,10 @@ def test_tissue_without_soil_keeps_its_carbonate(kind: Literal["auto", "tissue"]
 
 @pytest.mark.parametrize("calcite", [0.6, 0.95])
 def test_calcite_in_clay_is_bounded_by_what_is_no_calcite(calcite: float) -> None:
-    """The purer the calcite, the less clay there is to have lost its hydroxyl."""
+    """The purer the calcite, the less clay there is to have lost its hydroxyl; in nitrogen no carbon burns there."""
     parts = [(calcite, [Pool(mass=0.4397, peak_c=770, energy_kj=200)]), (1.0 - calcite, SILICATES["montmorillonite"])]
     mixed = [replace(pool, mass=share * pool.mass) for share, pools in parts for pool in pools]
-    result = analyze_tga(make(mixed, Programme()).run, NO_BUOYANCY)
+    result = analyze_tga(make(mixed, Programme(gas="nitrogen")).run, NO_BUOYANCY)
     carbonate = compose(result)["carbonate"]
     assert carbonate.ci95[0] <= calcite * 0.5996 <= carbonate.ci95[1] + 1e-3
     assert carbonate.ci95[1] - carbonate.ci95[0] < 0.35 * (1.0 - calcite)

@@ -71,10 +71,12 @@ ORGANIC_CRYSTALS = message_kind("TGA_ORGANIC_CRYSTALS", "warning",
 
 DOUBTED = message_kind("TGA_DOUBTED", "warning",
     "The losses are read by their temperatures alone, and nothing says tissue: water of gels goes where organic matter "
-    "does, hydroxyl of clays and other silicates where carbonate does.",
+    "does, hydroxyl of clays and other silicates where carbonate does, and graphite burns there.",
     remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
     threshold="CO2 below 0.6 % of a residue above 30 %, organic below 2.5 % (in an inert gas however little: carbon "
-    "stays) or with a rate that only falls; no mineral of tissue in the pattern, and for CO2 up to 15 % no carbonate",
+    "stays) or with a rate that only falls; no peak of CO2 beside organic below 8 %, in an inert gas, or half of it "
+    "within 65 °C; in oxygen organic below 35 % that leaves no char; no mineral of tissue in the pattern, and for CO2 "
+    "up to 15 % (in oxygen 40 %) no carbonate",
     origin="gels of alumina, titania, magnesia, silica; boehmite, hydromagnesite, clay, serpentine, muscovite, talc, "
     "calcium silicate hydrate and ettringite by published steps",
 )  # fmt: skip
@@ -250,7 +252,10 @@ def doubted(analysis: Analysis) -> Diagnostic | None:
     else_organic = "bound water of a gel or hydroxide, or CO2 of a hydrous carbonate"
     if tga.char_fraction is not None:
         else_organic += f", and what {tga.atmosphere} leaves may hold carbon (charcoal, soot)"
-    told = {"organic": ("organic matter", else_organic), "carbonate": ("CO2", "hydroxyl of a clay or another silicate")}
+    else_dioxide = "hydroxyl of a clay or another silicate"
+    if tga.char_fraction is None:
+        else_dioxide += ", or carbon that burns (graphite, coke)"
+    told = {"organic": ("organic matter", else_organic), "carbonate": ("CO2", else_dioxide)}
     if any(facts.carbonate_fraction > 0.0 for facts in detected):
         del told["carbonate"]
     text = ""
