@@ -163,6 +163,30 @@ CHARRING = {
         Pool(mass=0.15, peak_c=80, energy_kj=45), Pool(mass=0.75, peak_c=430, energy_kj=90, order=2.5, char=0.5),
     ],
 }  # fmt: skip
+# sepiolite [Földvári 2011], ammonium zeolite Y, cement paste with portlandite and calcite
+LATE_WATER = {
+    "sepiolite": [
+        Pool(mass=0.09, peak_c=90, energy_kj=45), Pool(mass=0.03, peak_c=280, energy_kj=90),
+        Pool(mass=0.03, peak_c=480, energy_kj=110, order=1.5), Pool(mass=0.025, peak_c=820, energy_kj=250),
+    ],
+    "ammonium zeolite Y": [
+        Pool(mass=0.20, peak_c=130, energy_kj=45, order=1.8), Pool(mass=0.04, peak_c=320, energy_kj=85, order=1.3),
+        Pool(mass=0.02, peak_c=620, energy_kj=140, order=1.5),
+    ],
+    "cement paste": [
+        Pool(mass=0.10, peak_c=110, energy_kj=50, order=1.5), Pool(mass=0.04, peak_c=170, energy_kj=70, order=1.5),
+        Pool(mass=0.025, peak_c=280, energy_kj=70, order=2.5), Pool(mass=0.035, peak_c=450, energy_kj=190),
+        Pool(mass=0.03, peak_c=690, energy_kj=180),
+    ],
+}  # fmt: skip
+# with their char in an inert gas, van Krevelen, Properties of Polymers, chapter 21; chitin about a quarter
+POLYMERS = {
+    "epoxy": [Pool(mass=1.0, peak_c=385, energy_kj=170, order=1.3, char=0.12)],
+    "poly(vinyl chloride)": [
+        Pool(mass=0.65, peak_c=290, energy_kj=140), Pool(mass=0.35, peak_c=460, energy_kj=200, char=0.35),
+    ],
+    "chitin": [Pool(mass=0.06, peak_c=70, energy_kj=45), Pool(mass=0.94, peak_c=370, energy_kj=150, char=0.24)],
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

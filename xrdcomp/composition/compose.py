@@ -64,6 +64,13 @@ TGA_NOT_USED = message_kind(
     "The losses of the run could not be assigned to water, organic and carbonate: it does not count.",
     remedy="Check range and atmosphere of the run, or set the windows in the recipe.",
 )  # fmt: skip
+ORGANIC_OPEN = message_kind(
+    "FUSION_ORGANIC_OPEN", "info",
+    "Nothing but its temperatures says that a loss is organic matter: the interval holds the other reading too.",
+    remedy='Measure diffraction, or set specimen.kind = "tissue" where it is tissue.',
+    threshold="organic below 8 % of the dry specimen; in an inert gas up to 30 % left without a peak of CO2",
+    origin="sepiolite, zeolites and cement by published steps; epoxy, poly(vinyl chloride) and chitin with their char",
+)  # fmt: skip
 STANDARD_UNSEEN = message_kind(
     "COMPOSITION_STANDARD_UNSEEN", "error",
     "The internal standard does not show in the pattern: nothing can be weighed against it.",
@@ -510,7 +517,41 @@ def compose(
     )  # fmt: skip
     if tga is not None and thermal is not None and kind != "tissue":
         found = _with_silicates(found, tga, biomineral=biomineral)
+        if fit is None:
+            found, notes = _with_other_organic(found, tga)
+            messages += notes
     return replace(found, messages=messages)
+
+
+def _with_other_organic(found: Composition, tga: TgaResult) -> tuple[Composition, tuple[Diagnostic, ...]]:
+    """Organic matter down to none where it may be a mineral's water, up to all that is left where it may be char."""
+    from xrdcomp.thermal.balance import organic_limits
+
+    less, more = organic_limits(tga)
+    organic, water = found.components.get("organic"), found.components.get("water")
+    if organic is None or max(less, more) <= 0.0:
+        return found, ()
+
+    def widened(of: Mapping[str, Estimate | None], *, dry: bool) -> dict[str, Estimate | None]:
+        solid = max(1.0 - (water.value if water is not None and dry else 0.0), 1e-6)
+        out = dict(of)
+        for name, down, up in (("organic", less, more), ("total_mineral", more, less)):
+            if (estimate := out.get(name)) is not None:
+                low = 0.0 if down > 0.0 else estimate.low
+                out[name] = estimate.reaching(low, min(estimate.high + up / solid, 1.0))
+        return out
+
+    dry = found.basis == "dry"
+    components = widened(found.components, dry=dry)
+    sums = widened(found.identifiable_sums, dry=dry)
+    reached = components["organic"]
+    assert reached is not None
+    text = f"By thermogravimetry alone {tga.nature_reason}: the interval of the organic reaches from "
+    text += f"{100 * reached.low:.1f} to {100 * reached.high:.1f} wt%. {ORGANIC_OPEN.remedy}"
+    widened_sums = {name: value for name, value in sums.items() if value is not None}
+    other = widened(found.other_basis, dry=not dry)
+    found = replace(found, components=components, identifiable_sums=widened_sums, other_basis=other)
+    return found, (ORGANIC_OPEN(text, less=less, more=more),)
 
 
 def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool) -> Composition:

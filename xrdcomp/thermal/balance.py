@@ -264,7 +264,26 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
             return Judged(read=True, nature="open", reason=reason, doubted=("organic", "carbonate"))
         if curve.burn is None and (doubt := _doubt_of_organic(curve, boundaries)) is not None:
             return Judged(read=True, nature="open", reason=doubt, doubted=("organic", "carbonate"))
+        if curve.burn is None and left > _MUCH_MINERAL and organic < _MOST_SILANOL * float(boundaries.mass[0]):
+            reason = f"{100 * organic:.1f} % of organic matter may as well be water of a mineral"
+            return Judged(read=True, nature="open", reason=reason)
+        if curve.inert and left <= _MUCH_MINERAL and not _has_peak_of_dioxide(curve, boundaries):
+            reason = f"what is left ({100 * left:.0f} %) loses no CO2 as mineral of tissue does, and may all be char"
+            return Judged(read=True, nature="open", reason=reason)
     return Judged(read=True, nature="tissue")
+
+
+def organic_limits(tga: TgaResult) -> tuple[float, float]:
+    """How much less and more organic matter there may be than was read, of the start mass, where nothing says tissue.
+
+    Less by all of it where it is no more than sepiolite, zeolites and cement hold of water so late, whose hydroxyl
+    goes where CO2 does; more by all that is left in an inert gas where no CO2 shows a mineral.
+    """
+    if tga.nature != "open" or tga.doubted or "carbonate" not in tga.balance_names:
+        return 0.0, 0.0
+    water, organic, _, residue = (max(float(part), 0.0) for part in tga.balance)
+    less = organic if organic < _MOST_SILANOL * (1.0 - water) else 0.0
+    return less, residue if tga.char_fraction is not None and residue <= _MUCH_MINERAL else 0.0
 
 
 def _doubt_of_organic(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
