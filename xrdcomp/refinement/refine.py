@@ -68,11 +68,13 @@ def group_columns(model: PatternModel, index: int, values: Mapping[str, float]) 
     order = np.argsort(centre)
     group = np.empty(n_reflections, dtype=np.int64)
     group[order] = np.cumsum(np.diff(centre[order], prepend=-1e9) > _OVERLAP * width[order]) - 1
-    reached = np.diff(item.indptr)
+    pairs, places = item.pairs, item.pairs.places
+    reached = np.diff(pairs.indptr)
     shape = profiles.value_of_each(item.spread(found)) * np.repeat(found.intensity, reached)
-    n, n_groups = len(model.two_theta), int(group.max(initial=-1)) + 1
-    flat = np.repeat(n * group[frozen.reflection], reached) + item.point
-    columns = np.bincount(flat, shape, minlength=n_groups * n).reshape(n_groups, n).T
+    n, n_groups = len(places.two_theta), int(group.max(initial=-1)) + 1
+    flat = np.repeat(n * group[frozen.reflection], reached) + pairs.point
+    sums = np.asarray(np.bincount(flat, shape, minlength=n_groups * n), dtype=float)
+    columns = places.on_points(sums.reshape(n_groups, n).T)
     alone = profiles.spread_value(item.spread(found), np.where(strongest, found.intensity, 0.0))
     return GroupedReflections(columns=columns * model.slit[:, None], group=group, strongest=alone * model.slit)
 
@@ -114,7 +116,7 @@ _ROUGH_POINTS = 1500
 _FAR = 0.1  # damping of the first step from the start
 _PEAK_ROUNDS = 3
 _HOPELESS_ITERATIONS = 2  # on all points, where the fit to binned ones does not describe the pattern, and
-_HEAVY = 2_000_000  # points under reflections, which a broad pattern of many reflections on a fine scan has
+_HEAVY = 800_000  # places under reflections, which a broad pattern of many reflections on a fine scan has
 GRAPHITE_D = 3.354  # Å, 002
 # Standard deviations along a step. A run ends where a step promises less than the first; windows, nodes and priors of
 # modes are frozen anew until a run moves by less than the second, after which the next would move by a tenth of that.
@@ -635,7 +637,7 @@ def _settling_distance(solution: Solution, points: Points, n_phases: int) -> flo
 
 def _is_heavy(model: PatternModel) -> bool:
     """Tell if a fit is slow to settle."""
-    return sum(len(item.point) for item in model.reflections) > _HEAVY
+    return sum(len(item.pairs.point) for item in model.reflections) > _HEAVY
 
 
 @dataclass(frozen=True, kw_only=True)

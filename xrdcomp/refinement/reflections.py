@@ -2,7 +2,7 @@
 
 A *profile* is one reflection in one emission line at one node of the axial divergence. Reflections, profiles and the
 points they reach are frozen in a `PhaseReflections`; its `pattern` then evaluates them for any parameter values as a
-product of one sparse matrix (points × profiles) with small dense ones.
+product of one sparse matrix (places × profiles) with small dense ones.
 """
 
 from __future__ import annotations
@@ -456,7 +456,7 @@ class PhaseReflections:
                 multiplier=np.ones(len(hkl)),
                 inverse_d_squared=1.0 / d_spacing**2,
                 frozen=frozen,
-                pairs=profiles.Pairs(two_theta=two_theta, point=np.empty(0, np.int32), indptr=np.zeros(1, np.int32)),
+                pairs=profiles.Pairs.none(two_theta),
                 diffuse=diffuse,
                 diffuse_slopes=diffuse_slopes,
                 elements=split,
@@ -468,16 +468,6 @@ class PhaseReflections:
         highest = (strengths / strengths.max(axis=1, keepdims=True)).max(axis=0)
         shared = replace(every[0], strength=highest)._with_windows(values)
         return [replace(item, frozen=shared.frozen, pairs=shared.pairs) for item in every]
-
-    @property
-    def point(self) -> IntArray:
-        """Points that profiles reach, (nnz,): those of profile i are ``point[indptr[i]:indptr[i + 1]]``."""
-        return self.pairs.point
-
-    @property
-    def indptr(self) -> IntArray:
-        """See `point`."""
-        return self.pairs.indptr
 
     def refrozen(self, values: Mapping[str, float]) -> PhaseReflections:
         """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
@@ -518,8 +508,7 @@ class PhaseReflections:
         fwhm, height = fwhm[index], area[index] * share / fwhm[index]
         reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max(initial=0.0)))
         half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
-        point, indptr = profiles.reach_of(self.two_theta, position, half)
-        return replace(split, pairs=profiles.Pairs(two_theta=self.two_theta, point=point, indptr=indptr))
+        return replace(split, pairs=profiles.Pairs.reached(self.two_theta, position, half, fwhm))
 
     def _nodes(
         self, values: Mapping[str, float], position: FloatArray, fwhm: FloatArray, area: FloatArray
