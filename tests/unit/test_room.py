@@ -80,6 +80,65 @@ def test_the_room_of_an_untested_phase_is_part_of_the_composition() -> None:
     assert other(0.2).low == 0.0
 
 
+def unknown_beside(
+    phases: list[PhaseResult], *, apatite: tuple[float, float] | None = None, soft: tuple[float, float] = (0.05, 0.01)
+) -> xc.Composition:
+    """Composition of unknown crystals beside soft matter, and an apatite of the fit, each with its variance."""
+    rows = {"protein": soft} | ({"hydroxyapatite": apatite} if apatite is not None else {})
+    amounts = XrdAmounts(
+        names=tuple(rows), amounts=np.array([mass for mass, _ in rows.values()]),
+        covariance=np.diag([variance for _, variance in rows.values()]),
+        crystalline=tuple(name == "hydroxyapatite" for name in rows),
+    )  # fmt: skip
+    return compose_evidence(amounts, None, phases=phases, unidentified=(1.0, 0.01), tissue=False)
+
+
+def untested(name: str, most: float) -> PhaseResult:
+    evidence = DetectionEvidence(z=1.0, fitted=False, tested=False, most=most)
+    return PhaseResult(
+        id=name, name=name, formula="X", decision="inconclusive", detection_limit=None, evidence=evidence
+    )
+
+
+def test_one_phase_of_many_with_room_hardly_counts() -> None:
+    """That something of the library is hidden is one chance for all of it."""
+    crowd = [untested(f"phase{i}", 0.01) for i in range(30)]
+
+    def low(*phases: PhaseResult) -> float:
+        estimate = unknown_beside(list(phases)).components["unidentified_crystalline"]
+        assert estimate is not None
+        return float(estimate.low)
+
+    assert low(untested("one", 0.8)) < 0.5
+    assert low(untested("one", 0.8), *crowd) > 0.6
+    # unless reflections of it show: then it has the chance for itself
+    shown = untested("one", 0.8)
+    shown = replace(shown, evidence=replace(shown.evidence, tested=True))
+    assert low(shown, *crowd) < 0.5
+
+
+def test_a_trifling_apatite_in_doubt_does_not_weigh_unknown_crystals() -> None:
+    evidence = DetectionEvidence(z=12.0, fitted=True, tested=True)
+    apatite = PhaseResult(
+        id="hydroxyapatite", name="hydroxyapatite", formula="X", decision="inconclusive", detection_limit=None,
+        evidence=evidence, facts=load_phase("hydroxyapatite").facts,
+    )  # fmt: skip
+    found = unknown_beside([apatite], apatite=(0.0004, 0.0005**2), soft=(0.0, 0.14**2))
+    unknown, crystals = found.components["unidentified_crystalline"], found.components["crystalline_hydroxyapatite"]
+    assert unknown is not None
+    assert crystals is not None
+    assert unknown.low > 0.5
+    assert crystals.low == 0.0
+
+
+def test_few_crystals_and_much_of_a_hidden_phase_are_not_both_taken() -> None:
+    found = unknown_beside([untested("one", 0.4)], soft=(0.1, 0.1**2))
+    unknown, other = found.components["unidentified_crystalline"], found.components["other_crystalline"]
+    assert unknown is not None
+    assert other is not None
+    assert unknown.low > found.identifiable_sums["crystalline"].low - other.high + 0.05
+
+
 def test_a_spike_that_does_not_show_fails() -> None:
     pattern, _ = simulate_pattern(SpecimenModel(other={"quartz": 0.5, "calcite": 0.5}), seed=3)
     recipe = xc.Recipe().with_settings({"internal_standard": "corundum", "internal_standard_fraction": 0.2})

@@ -808,10 +808,15 @@ def _pure_or_mixed(
     given = {name: estimate for name in kinds if (estimate := parts.get(name)) is not None}
     largest = max(given, key=lambda name: given[name].value, default=None)
     if largest is not None:
-        least, most = (sum(getattr(e, end) for n, e in given.items() if n != largest) for end in ("low", "high"))
+        others = [estimate for name, estimate in given.items() if name != largest]
+        least, usual, most = (sum(getattr(e, end) for e in others) for end in ("low", "value", "high"))
+        fewest = bottom - most
+        if UNIDENTIFIED in given:
+            # few crystals in all and much of what unknown ones hide are less likely together than either
+            fewest = hard.value - usual - float(np.hypot(hard.value - bottom, most - usual))
         # the CO3 of carbonate minerals weighs with the crystals, and is no part of theirs
         bare = 1.0 - model.xrd.carbonate_share if largest == COMPONENTS[OTHER] and model.xrd is not None else 1.0
-        ends = (bare * max(end, 0.0) for end in (bottom - most, top - least))
+        ends = (bare * max(end, 0.0) for end in (fewest, top - least))
         parts[largest] = given[largest].reaching(*ends)
     return parts, out
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -109,6 +110,14 @@ class ThermalEvidence:
         return covariance
 
 
+class Room(NamedTuple):
+    """A phase that unknown reflections may hide: position in ``COMPONENTS``, most of it, chance that it is there."""
+
+    component: int
+    most: float
+    chance: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class XrdEvidence:
     """Diffraction summed to a few masses, divided by their `total` so that the unknown scale is near one.
@@ -120,9 +129,10 @@ class XrdEvidence:
     windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
     ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
     of what may be there all the same, from the detection limits.
-    `undecided` is the mass of other phases in the fit that the search left undecided, `room` the most that crystals of
-    the library may have of what unknown reflections show, by position in ``COMPONENTS``. `called_for` are the
-    amorphous components that the fit lacks although the pattern asks for them.
+    `undecided` are the masses, by position in ``COMPONENTS``, of phases in the fit that the search left undecided and
+    that have no row: all but apatite, and an apatite that is little beside unknown crystals. `room` is what phases of
+    the library may have beneath unknown reflections. `called_for` are the amorphous components that the fit lacks
+    although the pattern asks for them.
     `apatite_open` says that the search left open whether apatite is there, and that the fit holds none. Apatite is not
     `apatite_certain` where the search left it undecided: its reflections may be another crystal's.
     """
@@ -143,8 +153,8 @@ class XrdEvidence:
     absent: frozenset[int] = frozenset()
     apatite_open: bool = False
     hidden: Mapping[int, float] = field(default_factory=dict)
-    undecided: float = 0.0
-    room: Mapping[int, float] = field(default_factory=dict)
+    undecided: Mapping[int, float] = field(default_factory=dict)
+    room: tuple[Room, ...] = ()
     called_for: tuple[str, ...] = ()
 
     def row(self, name: str) -> float:
@@ -264,6 +274,9 @@ def reduce_xrd(
     there is no positive amount at all, shapes are wrong, or a standard is not among the fitted phases.
     """
     row_of = _rows_of(amounts, phases, standard)
+    trifling = unidentified is not None and _apatite_trifling(amounts, phases, unidentified[0])
+    if trifling:
+        row_of = ["" if row == "apatite" else row for row in row_of]
     amounts = _response_apart(amounts)
     if unidentified is not None:
         amounts = _with_unidentified(amounts, *unidentified)
@@ -333,22 +346,36 @@ def reduce_xrd(
         absent=frozenset(
             index for index, row in ((H, "apatite"), (OTHER, "other"), (UNSEEN, "unidentified")) if row not in rows
         ),
-        apatite_open="apatite" not in rows and any(p.is_apatite and p.undecided and not _is_little(p) for p in phases),
+        apatite_open="apatite" not in rows
+        and not trifling
+        and any(p.is_apatite and p.undecided and not _is_little(p) for p in phases),
         hidden={H: unseen / specimen, OTHER: hidden / specimen},
-        undecided=float(sum(unsure)),
-        room={} if unidentified is None else _room(phases),
+        undecided={
+            OTHER: float(sum(unsure)),
+            H: sum(max(fitted.get(p.id, 0.0), 0.0) / total for p in phases if trifling and p.is_apatite),
+        },
+        room=() if unidentified is None else _room(phases),
         called_for=amounts.called_for,
     )
 
 
-def _room(phases: Sequence[PhaseResult]) -> dict[int, float]:
-    """Most that one phase of a kind may have of what unknown reflections show, by position in ``COMPONENTS``."""
-    out: dict[int, float] = {}
-    for phase in phases:
-        if phase.evidence.most is not None:
-            index = H if phase.is_apatite else OTHER
-            out[index] = max(phase.evidence.most, out.get(index, 0.0))
-    return out
+def _room(phases: Sequence[PhaseResult]) -> tuple[Room, ...]:
+    """What phases of the library may have beneath unknown reflections.
+
+    Those of which reflections show have the chance of a phase that was left undecided. Of the others nothing is known
+    but that one of the library may be there, and most have hardly any room. Phases of a kind share their chance,
+    because they would fill the same intensities.
+    """
+    able = [phase for phase in phases if phase.evidence.most is not None]
+    shown = sum(phase.undecided for phase in able)
+    return tuple(
+        Room(
+            component=H if phase.is_apatite else OTHER,
+            most=phase.evidence.most or 0.0,
+            chance=priors.UNDECIDED_PROBABILITY / shown if phase.undecided else priors.HIDDEN_PROBABILITY / len(able),
+        )
+        for phase in able
+    )
 
 
 def _with_unidentified(amounts: XrdAmounts, mass: float, std: float) -> XrdAmounts:
@@ -428,6 +455,20 @@ def _apatite_certain(phases: Sequence[PhaseResult]) -> bool:
     """Tell whether a member of the apatite family was detected, or nobody judged."""
     asked = [phase for phase in phases if phase.is_apatite]
     return not asked or any(phase.decision == "detected" for phase in asked)
+
+
+def _apatite_trifling(amounts: XrdAmounts, phases: Sequence[PhaseResult], unidentified: float) -> bool:
+    """Tell whether an apatite of the fit is undecided, and little beside the crystals of no phase.
+
+    As a row of its own it would tie the scale on which these are weighed, by reflections that may be theirs.
+    """
+    own = np.array([phase.id for phase in phases if phase.is_apatite])
+    fitted = np.isin(amounts.names, own)
+    if _apatite_certain(phases) or not fitted.any():
+        return False
+    std = float(np.sqrt(max(float(amounts.covariance[np.ix_(fitted, fitted)].sum()), 0.0)))
+    most = float(amounts.amounts[fitted].sum()) + 2.0 * std
+    return most < priors.LITTLE * unidentified
 
 
 def _apatite_absent(phases: Sequence[PhaseResult]) -> bool:

@@ -163,8 +163,8 @@ class JointModel:
         What the mineral cannot give is taken from the organic (crystals that burn), but no more than traces of it where
         thermogravimetry weighs what burns. Phases that are undecided beside unknown reflections are there or not, in
         the amount that the fit gives them on the scale of each draw: of heavy crystals outside the library there may be
-        far less than their reflections amount to. So are phases that could not be tested beside unknown reflections,
-        with any part of what these leave room for.
+        far less than their reflections amount to. So are phases that unknown reflections may hide, each with its chance
+        and any part of what these leave room for.
         """
         if self.xrd is None:
             return draws
@@ -187,14 +187,19 @@ class JointModel:
             if self.standard is None and not {"apatite", "other"} & set(self.xrd.rows):
                 assumed = priors.UNIDENTIFIED_RESPONSE
                 response = rng.normal(assumed.mean, assumed.std, len(out))
-            per_mass = np.exp(response) / max(self.xrd.row("unidentified"), 1e-9)
-            there = rng.random(len(out)) < priors.UNDECIDED_PROBABILITY
-            beneath = [(OTHER, self.xrd.undecided * there)]
-            for index, most in self.xrd.room.items():
-                there = rng.random(len(out)) < priors.HIDDEN_PROBABILITY
-                beneath.append((index, most * rng.random(len(out)) * there))
-            for index, mass in beneath:
-                taken = out[:, UNSEEN] * mass * per_mass / (1.0 + mass * per_mass)
+            whole = max(self.xrd.row("unidentified"), 1e-9)
+            beneath = []
+            for index, mass in self.xrd.undecided.items():
+                there = rng.random(len(out)) < priors.UNDECIDED_PROBABILITY
+                beneath.append((index, mass * there / whole))
+            for index, most, chance in self.xrd.room:
+                there = rng.random(len(out)) < chance
+                hidden = most * rng.random(len(out)) * there
+                # its reflections are no part of what the unknown crystals weigh any more
+                beneath.append((index, hidden / np.maximum(whole - hidden, priors.LITTLE * whole)))
+            for index, ratio in beneath:
+                weight = ratio * np.exp(response)
+                taken = out[:, UNSEEN] * weight / (1.0 + weight)
                 out[:, UNSEEN] -= taken
                 out[:, index] += taken
         return out
@@ -288,7 +293,6 @@ class JointModel:
             elif np.isfinite(item.std):
                 total -= 0.5 * ((value - item.mean) / item.std) ** 2
             elif item.name == "log_scale":
-                # the standard is one more mass that is measured on this scale
                 total += (1 if self.xrd is None else self.xrd.n_groups + (self.standard is not None)) * value
         # On a flat simplex more parts mean more mineral; M^-(parts - 1) makes the mineral flat instead.
         mineral = composition[:, MINERAL].sum(axis=1)

@@ -168,9 +168,10 @@ ALL_CRYSTALS_ODDS = 1.0
 WIDTH_IN_STDS = 2.3
 """Integral of a density over its highest value, in standard deviations: 2.51 for a normal one, 2.08 for half of it."""
 HIDDEN_PROBABILITY = 0.3
-"""Probability that something is there, in a small amount, of what the search did not find (judged)."""
+"""Probability that something is there, in a small amount, of what the search did not find (judged); beside unknown
+reflections that one phase of the library is, whichever, which they hide."""
 UNDECIDED_PROBABILITY = 0.5
-"""Probability that a phase is there which the search fitted and left undecided beside unknown reflections (judged)."""
+"""Probability that a phase is there which the search left undecided beside unknown reflections (judged)."""
 UNSEEN_STD = 0.002
 """Standard deviation of the mass fraction of what may hide where no detection limit is stated (judged)."""
 UNSTATED_LIMIT = 0.01
