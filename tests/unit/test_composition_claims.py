@@ -15,7 +15,7 @@ from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.data import Diagnostic, PhaseFacts
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
-from xrdcomp.results import Claim, Composition, DetectionEvidence, Estimate, MemberComparison, PhaseResult
+from xrdcomp.results import Claim, Composition, DetectionEvidence, Estimate, MemberComparison, PhaseResult, XrdAmounts
 
 FOREIGN = tuple(f"phase_{i}" for i in range(30))
 PURE = np.array([0.12, 0.66, 0.18, 0.01, 0.03, 0.0])
@@ -72,6 +72,30 @@ def test_another_phase_refutes_only_one_and_is_named_with_its_amount() -> None:
     ]
     assert claim.verdict == "refuted"
     assert "whewellite 4 wt%" in claim.statement
+
+
+def test_an_apatite_without_room_beside_unknown_crystals_is_not_left_open() -> None:
+    """Claim and composition tell one story: no apatite was tested, and intensities leave room for hardly any."""
+
+    def present(most: float | None, *, tested: bool = False) -> Claim:
+        evidence = DetectionEvidence(rule=RULE, fitted=False, tested=tested, most=most)
+        phases = [phase_result(
+            id="hydroxyapatite", name="hydroxyapatite", formula="", decision="inconclusive", detection_limit=None,
+            facts=PhaseFacts(family="apatite"), evidence=evidence,
+        )]  # fmt: skip
+        amounts = XrdAmounts(
+            names=("protein",), amounts=np.array([0.05]), covariance=np.array([[1e-4]]), crystalline=(False,)
+        )
+        composition = compose_evidence(amounts, None, phases=phases, unidentified=(1.0, 0.01), tissue=False)
+        return by_id(evaluate_claims(composition, phases))["hydroxyapatite_present"]
+
+    without = present(0.001)
+    assert without.probability is not None
+    assert without.probability < 0.1
+    assert "leaves room for no more than" in without.statement
+    assert present(0.2).probability == 0.5
+    assert present(0.001, tested=True).probability == 0.5
+    assert present(None).probability == 0.5
 
 
 def test_an_undecided_phase_leaves_it_open() -> None:

@@ -38,7 +38,7 @@ _WIDE_SEARCH = 20
 """Phases that a search has to hold to speak for all that calcifications may contain; each one fewer would have
 escaped."""
 _VISIBLE = 0.01
-"""Mass fraction of hydroxyapatite that counts as present where no search decided."""
+"""Mass fraction of hydroxyapatite that counts as present where no search decided, or could."""
 _APATITE = "crystalline_hydroxyapatite"
 _NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 
@@ -107,12 +107,13 @@ def without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None, *, doubt
 # Decisions of the search.
 
 
-def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
+def presence_probability(phases: Sequence[PhaseResult], most: float | None = None) -> float | None:
     """P(apatite present | decision), even prior odds; None where it was not asked after.
 
     With the search's detection probability p and false-alarm rate f, a detection has the likelihood ratio p : f, or
     better where the amount stands far above its detection limit; a miss has 1 - p : 1 - f for amounts at the detection
-    limit.
+    limit. `most` is the upper end of its interval in the composition: an apatite for which nothing speaks and that was
+    not tested beside unknown crystals is missed where intensities leave room for hardly any.
     """
     asked = [phase for phase in phases if phase.is_apatite]
     if not asked:
@@ -123,6 +124,9 @@ def presence_probability(phases: Sequence[PhaseResult]) -> float | None:
         return rule.detection_probability / (rule.detection_probability + false)
     # a member without a limit cannot be told from the others; it does not make their absence doubtful
     open_ones = [phase for phase in asked if phase.decision == "inconclusive"]
+    bounded = all(phase.evidence.most is not None and not phase.undecided for phase in open_ones)
+    if bounded and most is not None and most < _VISIBLE:
+        open_ones = []
     if len(open_ones) == len(asked) or any(phase.detection_limit is not None for phase in open_ones):
         return 0.5
     missed = 1 - rule.detection_probability
@@ -221,8 +225,14 @@ class _Specimen:
     @property
     def presence(self) -> float | None:
         """Probability of hydroxyapatite: that an apatite is there, by the search, times that it is this one."""
-        probability = presence_probability(self.asked)
+        probability = presence_probability(self.asked, self.most)
         return None if probability is None else probability * (self.hydroxyl_share if self.possible else 1.0)
+
+    @property
+    def most(self) -> float | None:
+        """Upper end of the interval of crystalline hydroxyapatite; None where the composition does not give it."""
+        estimate = self.composition.components.get(_APATITE)
+        return None if estimate is None else estimate.high
 
     def draws(self, *names: str) -> FloatArray:
         """Draws of the sum of some components, (n,)."""
@@ -252,6 +262,9 @@ class _Specimen:
                 return probability, f"{self.member(amount)}; {limit}. {apatite}; {share}."
             if probability == 0.5:
                 return probability, f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
+            if least is None and self.most is not None:
+                text = "No crystalline hydroxyapatite was found; what no phase explains leaves room for no more than"
+                return probability, f"{text} {self.on_basis(self.most)}."
             seen = f"the amount that would have been seen with {100 * power:.0f} % probability"
             return probability, f"No crystalline hydroxyapatite was found; {limit} of the specimen, {seen}."
         if self.phases:
