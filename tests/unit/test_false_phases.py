@@ -14,7 +14,7 @@ from xrdcomp.composition.compose import compose
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.simulate.cohort import simulate_pattern
-from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
+from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions, vary_conditions
 from xrdcomp.simulate.xrd import expected_pattern, measure
 
 FROM_NOTHING = xc.Recipe().with_settings({"identification.start": "nothing", "instrument.radiation": "CuKa1"})
@@ -107,6 +107,27 @@ def test_lines_among_many_of_their_height_prove_nothing_and_alone_they_do() -> N
     alone, crowded = scan([*PERICLASE], 300.0), scan([*PERICLASE, *crowd], 300.0)
     assert decisions(alone)["periclase"].decision == "detected"
     assert decisions(crowded)["periclase"].decision != "detected"
+
+
+def test_feet_of_higher_peaks_prove_no_phase() -> None:
+    """A barium apatite with the cell of pyromorphite: six weak reflections of LaB6 would lie on feet of its peaks."""
+    base = load_phase("chlorapatite")
+    cell = replace(base.cell, a=9.977, b=9.977, c=7.351)
+    elements = tuple("Ba" if element == "Ca" else element for element in base.site_element)
+    apatite = replace(base, id="barium_apatite", cell=cell, site_element=elements)
+
+    def decided(run: int, share: float) -> str:
+        conditions, _ = vary_conditions(np.random.default_rng([77, run]))
+        model, rng = SpecimenModel(other={apatite.id: 1.0 - share, "lab6": share}), np.random.default_rng(run)
+        known = {name: load_phase(name) for name in (model.apatite_model.phase, "lab6")}
+        expected = expected_pattern(model, conditions, {**known, apatite.id: apatite}, rng)
+        pattern = measure(expected.two_theta, expected.specimen + expected.background, conditions, rng, "simulated")
+        library = ("lab6", "corundum", "quartz")
+        recipe = xc.Recipe().with_settings({"identification.library": library, "identification.start": "nothing"})
+        return xc.analyze(pattern, recipe=recipe).phases["lab6"].decision
+
+    assert decided(0, 0.0) != "detected"
+    assert decided(3, 0.2) == "detected"
 
 
 def test_one_line_of_a_short_scan_names_no_phase() -> None:

@@ -347,12 +347,15 @@ class _Suspect:
     def proved(self, library_size: int) -> bool:
         """All of six sharp reflections are seen where chance would not put them; broad ones meet several peaks each.
 
-        Every free parameter of the cell lets the refinement choose among as many cells.
+        Every free parameter of the cell lets the refinement choose among as many cells. Chance puts them on the feet of
+        higher peaks as well as on peaks of their own height.
         """
         sharp = self.score.size_nm >= _SHARP_NM
         free, _ = reflections.cell_freedom(self.fitted.crystal_system)
         cells = INDEPENDENT_CELLS ** (len(free) - 1)
-        return sharp and self.score.reflections_seen > _MANY and cells * self.chance(library_size) < _NO_CHANCE
+        return (
+            sharp and self.score.reflections_seen > _MANY and cells * self.chance(library_size, feet=True) < _NO_CHANCE
+        )
 
     def explains_the_rest(self) -> bool:
         """Tell whether broad reflections beside sharp unknown ones make up nearly all that is left without them.
@@ -408,17 +411,28 @@ class _Suspect:
             "not quite in its ratio"
         )
 
-    def chance(self, library_size: int) -> float:
+    def chance(self, library_size: int, *, feet: bool = False) -> float:
         """Expected number of phases of the library that would meet as many unexplained peaks by chance.
 
         Π (1 − exp(−ρ w)) over its reflections that are seen, times the trials of the search, with ρ the density of
-        peaks at least half as high and w the distance within which reflections count as met.
+        peaks at least half as high and w the distance within which reflections count as met; with their `feet` no less
+        than the share of the scan in which what no phase explains is half as high.
         """
         seen = self.reflections.height[: max(self.score.reflections_seen, 1)]
         # each of its reflections could have been met by the others that it is said to have
         density = [float((self.left.height > _COMPARABLE * h).sum() + len(seen) - 1) / self.span for h in seen]
         met = [1.0 - np.exp(-d * _REACH * self.search.grid.peak_fwhm) for d in density]
+        if feet:
+            met = [max(p, self.covered(_COMPARABLE * h)) for p, h in zip(met, seen, strict=True)]
         return library_size * INDEPENDENT_CELLS * float(np.prod(met)) if len(seen) else 0.0
+
+    def covered(self, height: float) -> float:
+        """Share of the scan within reach of points at which what no phase explains is so high."""
+        grid, points = self.search.grid, self.search.fit.points
+        left = grid.mean(points.intensity - self.search.fit.solution.calculated)
+        near = round(0.5 * _REACH * grid.peak_fwhm / grid.step)
+        smooth = np.pad(np.convolve(left, np.full(3, 1.0 / 3.0), mode="same"), near)
+        return float((np.lib.stride_tricks.sliding_window_view(smooth, 2 * near + 1).max(axis=1) > height).mean())
 
     def met_by_chance(self, library_size: int) -> str:
         """Doubt reflections that are no more than a search among so many peaks must find."""
