@@ -51,8 +51,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         k = np.exp(log_k)
         seen = {
             "apatite": k * (1 + bias) * (h + lines * kappa * c),
-            "organic": k * o,
-            "water": k * (w + (1 - told) * (a + (1 - kappa) * c)),
+            "organic": k * (o + 0.3 * (1 - told) * (a + (1 - kappa) * c)),
+            "water": k * (w + 0.7 * (1 - told) * (a + (1 - kappa) * c)),
             "amorphous_mineral": k * told * (a + (1 - kappa) * c),
             "other": k * (1 + bias) * z,
         }
@@ -170,7 +170,8 @@ def draw_case(
     lines = within(CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std, -1.0, 1.2)
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
-    masses = [(1 + bias) * (h + lines * kappa * c), o, w + (1 - told) * halo, told * halo, (1 + bias) * z]
+    lack = (1 - told) * halo
+    masses = [(1 + bias) * (h + lines * kappa * c), o + 0.3 * lack, w + 0.7 * lack, told * halo, (1 + bias) * z]
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
     noise = rng.normal(0, stds)
     noise *= np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std))

@@ -14,12 +14,14 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against amorphous scattering)::
 
     apatite           K (1 + b) (h + ε κ c)
-    organic           K o            and in all rows K (1 − ε) κ c times what the disorder of carbonate scatters there
-    water             K (w + (1 - g) (A + (1 - κ) c))
+    organic           K (o + 0.3 (1 - g) (A + (1 - κ) c))
+    water             K (w + 0.7 (1 - g) (A + (1 - κ) c))
     amorphous mineral K g (A + (1 - κ) c)
     other crystalline K (1 + b) z
     unidentified      K (1 + b) f u
     standard          K (1 + b) (1 + d) R s / (1 - s)
+
+and in all rows K (1 − ε) κ c times what the disorder of carbonate scatters there.
 
 The constants and their priors are declared in `priors`. Given K, b, g, a, λ, p, χ, κ, d, R the evidence is linear in x;
 that is what the sampler uses.
@@ -235,12 +237,12 @@ class JointModel:
                 (CARBONATE, "apatite", bragg * lattice * theta["carbonate_intensity"]),
                 (ORGANIC, "organic", scale),
                 (WATER, "water", scale),
-                (AMORPHOUS, "water", unseen),
-                (CARBONATE, "water", unseen * (1.0 - lattice)),
                 (AMORPHOUS, "amorphous_mineral", scale * seen),
                 (CARBONATE, "amorphous_mineral", scale * seen * (1.0 - lattice)),
                 (OTHER, "other", bragg),
             ]
+            for row, share in (("organic", priors.LACK_AS_ORGANIC), ("water", 1.0 - priors.LACK_AS_ORGANIC)):
+                terms += [(AMORPHOUS, row, share * unseen), (CARBONATE, row, share * unseen * (1.0 - lattice))]
             if "unidentified" in xrd.rows:
                 terms.append((UNSEEN, "unidentified", bragg * np.exp(theta["unidentified_response"])))
             for component, row, mass in terms:
