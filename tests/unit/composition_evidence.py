@@ -23,7 +23,7 @@ CO2 = 44.009 / 60.008
 LATE, BOUND, CONDENSED, CHAR = 0.7, 0.11, 0.001, 0.22
 
 
-def xrd_amounts(
+def xrd_amounts(  # noqa: PLR0913 - a builder, all by name
     x: FloatArray,
     *,
     scale: float = 7.0,
@@ -33,11 +33,21 @@ def xrd_amounts(
     blank: bool = False,
     counting_only: bool = False,
     lines: float = 1.0,
+    seen: float = 1.0,
 ) -> XrdAmounts:
     h, o, w, c, a, z = x
     lattice = h / max(h + 0.25 * a, 1e-12)
+    halo = a + (1 - lattice) * c
+    lack = (1 - seen) * halo
     masses = np.array(
-        [(1 + bias) * (h + lines * lattice * c), 0.8 * o, 0.2 * o, w, a + (1 - lattice) * c, (1 + bias) * z]
+        [
+            (1 + bias) * (h + lines * lattice * c),
+            0.8 * (o + 0.3 * lack),
+            0.2 * (o + 0.3 * lack),
+            w + 0.7 * lack,
+            seen * halo,
+            (1 + bias) * z,
+        ]
     )
     covariance = np.diag((scale * stds) ** 2)
     noise = 0.0 if rng is None else rng.normal(0.0, scale * stds) * (COUNTING**0.5 if counting_only else 1.0)

@@ -27,12 +27,14 @@ from tests.unit.composition_evidence import (
 from xrdcomp.composition import priors
 from xrdcomp.composition.compose import compose, compose_evidence, estimates_of, interval_from_draws, interval_of
 from xrdcomp.composition.evidence import (
+    AMORPHOUS,
     InternalStandard,
     ThermalEvidence,
     reduce_xrd,
     shows_something,
     thermal_evidence,
 )
+from xrdcomp.composition.model import build_model
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, UNIDENTIFIED, Composition, Estimate, XrdAmounts
@@ -60,11 +62,21 @@ def test_central_values_sum_to_one_and_intervals_hold_them(truth: np.ndarray, ba
 
 
 def test_truth_is_recovered_from_perfect_evidence() -> None:
-    found = compose_evidence(xrd_amounts(TYPICAL, lines=priors.CARBONATE_INTENSITY.mean), balance(TYPICAL))
+    constants = {"lines": priors.CARBONATE_INTENSITY.mean, "seen": priors.AMORPHOUS_RESPONSE.mean}
+    found = compose_evidence(xrd_amounts(TYPICAL, **constants), balance(TYPICAL))
     std = np.array([v.std for v in found.components.values() if v is not None])
     assert_close((central(found) - reported(TYPICAL)) / std, 0.0, atol=0.3, because="positivity shifts a little")
     assert found.method == "xrd+tga"
     assert codes(found) <= {"AMORPHOUS_UNDECIDED"}
+
+
+def test_what_a_fit_lacks_of_the_amorphous_mineral_is_read_as_water_and_organic_matter() -> None:
+    model = build_model(reduce_xrd(xrd_amounts(TYPICAL)), None, bias_std=0.03)
+    constants = np.array([[item.mean if item.name != "amorphous_response" else 0.4 for item in model.priors]])
+    assert model.xrd is not None
+    of_mineral = dict(zip(model.xrd.rows, model.design(constants)[0][0][:, AMORPHOUS].tolist(), strict=True))
+    expected = {"apatite": 0.0, "organic": 0.18, "water": 0.42, "amorphous_mineral": 0.4, "other": 0.0}
+    assert of_mineral == pytest.approx(expected)
 
 
 SUBSETS = [
