@@ -329,3 +329,33 @@ def test_errors_of_the_analysis_name_the_file() -> None:
     empty = replace(named, intensity=np.zeros(len(named)))
     with pytest.raises(AnalysisError, match=r"\Ascan\.xy: all \d+ intensities"):
         analyze(empty, recipe=QUICK)
+
+
+@pytest.mark.parametrize("with_pattern", [True, False])
+def test_a_run_that_begins_dried_gives_the_dry_composition_alone(with_pattern: bool) -> None:
+    """What water had left before the first reading at 110 °C is not known; shares of the dry mass are as without."""
+    pattern, run = measured()
+    late = run.temperature_c >= 110.0
+    time = None if run.time_s is None else run.time_s[late]
+    segment = None if run.segment is None else run.segment[late]
+    dried = replace(
+        run,
+        temperature_c=run.temperature_c[late],
+        mass=run.mass[late],
+        time_s=time,
+        segment=segment,
+        initial_mass_mg=None,  # a specimen that was weighed tells what it lost before
+    )
+    of_all, found = (
+        analyze(pattern if with_pattern else None, tga=each, recipe=QUICK).composition for each in (run, dried)
+    )
+    assert of_all.basis == "as_received"
+    assert found.basis == "dry"
+    assert found.components["water"] is None
+    assert all(estimate is None for estimate in found.other_basis.values())
+    for name in ("organic", "carbonate", *(["crystalline_hydroxyapatite"] if with_pattern else [])):
+        dry, whole = found.components[name], of_all.other_basis[name]
+        assert dry is not None
+        assert whole is not None
+        assert_close(dry.value, whole.value, atol=0.02, because=f"{name} of the dry mass")
+        assert dry.low < whole.value < dry.high, name

@@ -569,8 +569,8 @@ def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool) -> 
         return found
 
     def lowered(of: Mapping[str, Estimate | None], *, dry: bool) -> dict[str, Estimate | None]:
-        estimate = of["carbonate"]
-        assert estimate is not None
+        if (estimate := of["carbonate"]) is None:  # on a basis that is not known
+            return dict(of)
         solid = 1.0 - (water.value if water is not None else 0.0) if dry else 1.0
         less = hydroxyl / CO2_PER_CARBONATE / max(solid, 1e-6)
         low = max(estimate.low - less, 0.0)
@@ -842,7 +842,8 @@ def _report(
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
     assumed = ("prior", priors.ASSUMED_CARBONATE.input)  # what rests on assumptions instead of measurements
     prior_share = {name: sum(parts.get(key, 0.0) for key in assumed) for name, parts in budget.items()}
-    as_received = recipe.basis == "as_received"
+    dried = model.thermal is not None and model.thermal.water_unknown
+    as_received = recipe.basis == "as_received" and not dried
     draws, others = (wet, to_dry(wet)) if as_received else (to_dry(wet), wet)
     hidden = model.undetermined(prior_share, wet)
     names = model.components
@@ -881,7 +882,7 @@ def _report(
     if as_received and alone and "non_crystalline" in sums:
         on_basis, sums = _pure_or_mixed(on_basis, sums, model)
     return Composition(
-        basis=recipe.basis,
+        basis="as_received" if as_received else "dry",
         method=model.method,
         components=on_basis,
         identifiable_sums=sums,
@@ -890,7 +891,7 @@ def _report(
         draws=frozen_array(draws),
         budget=budget,
         prior_share=prior_share,
-        other_basis=on_other,
+        other_basis=dict.fromkeys(names) if dried else on_other,
         consistency=replace(
             consistency,
             amorphous_excess=_amorphous_excess(model, posterior),

@@ -68,6 +68,7 @@ class ThermalEvidence:
     unknown); salts evaporate above 800 °C, unless the carbonate was ended before (`salts_apart`: what both may have
     lost is then in `covariance`). `doubted` are those of organic and carbonate that may be water of gels, hydroxides
     or silicates. A share of about `late_water` of the bound water of amorphous mineral left after the water's end.
+    Where `water_unknown`, water had left before the run began, and the losses tell the dry mass alone.
     `sources` are the variance shares of the losses by cause, for the uncertainty budget.
     """
 
@@ -80,6 +81,7 @@ class ThermalEvidence:
     salts_apart: bool = False
     doubted: tuple[str, ...] = ()
     late_water: float = priors.LATE_WATER.mean
+    water_unknown: bool = False
     sources: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -217,9 +219,15 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
     if causes and ((total := shares.sum(axis=0)) > 0).all():
         sources = {cause: tuple(row.tolist()) for cause, row in zip(causes, shares / total, strict=True)}
     char = tga.char_fraction or Estimate(value=priors.CHAR.mean)  # stated where the gas is inert
+    values, covariance = tga.balance[order], tga.covariance[np.ix_(order, order)]
+    if tga.water_unknown:
+        # more water makes everything else less in one proportion: what stands fast are shares of the dry mass
+        along = -values / max(1.0 - values[0], 1e-6)
+        along[0] = 1.0
+        covariance = covariance + priors.WATER_BEFORE_STD**2 * np.outer(along, along)
     return ThermalEvidence(
-        values=tga.balance[order],
-        covariance=tga.covariance[np.ix_(order, order)],
+        values=values,
+        covariance=covariance,
         inert=tga.char_fraction is not None,
         char_fraction=char.value,
         char_std=char.std or priors.CHAR.std,
@@ -227,6 +235,7 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
         salts_apart=tga.salts_apart,
         doubted=tga.doubted,
         late_water=_late_water(tga),
+        water_unknown=tga.water_unknown,
         sources=sources,
     )
 

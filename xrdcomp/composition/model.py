@@ -138,6 +138,8 @@ class JointModel:
     def undetermined(self, prior_share: Mapping[str, float], draws: FloatArray) -> tuple[str, ...]:
         """Components that these measurements do not determine; `draws` are as received."""
         doubted = () if self.thermal is None else self.thermal.doubted
+        if self.thermal is not None and self.thermal.water_unknown:
+            doubted = ("water", *doubted)
         if self.xrd is None:
             return (*doubted, "crystalline_hydroxyapatite", "amorphous_mineral", "other_crystalline")
         if self.thermal is not None:

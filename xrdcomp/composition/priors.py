@@ -127,6 +127,9 @@ LATE_WATER_AT_C, LATE_WATER_SPAN_C, LATE_WATER_ENERGY_KJ = 190.0, 340.0, 90.0
 """End of the water (°C at 10 K/min, moved with the rate by that energy, kJ/mol) at which the mean of `LATE_WATER`
 holds, and °C over which all of the bound water leaves: where the water ends later, less of it is late."""
 LATE_WATER_RANGE = (0.3, 0.9)
+WATER_BEFORE_STD = 0.3
+"""Standard deviation of the mass fraction of water that had left before a run that began warm: anything tissue holds
+(judged); dry shares do not depend on it."""
 BOUND_WATER = Prior(
     name="bound_water", mean=0.11, std=0.04, low=0.0, high=0.3, input="bound_water",
     meaning="λ: bound water of amorphous calcium phosphate, mass fraction",
