@@ -93,6 +93,10 @@ composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the
 composition.priors|UNKNOWN_KIND_STD|as `UNCONTROLLED_STD`|the same patterns|nothing else yet
 composition.priors|LITTLE|apatite in doubt below a tenth of a specimen|judgement|a gypsum standard
 composition.priors|DISCREPANCY_DOF|common where there is too little to estimate it|Lange, Little & Taylor 1989|sweeps, worlds
+composition.priors|LACK_AS_ORGANIC|middle of what 11 fits of three simulators do that hold water|normal equations of those fits|worlds
+composition.priors|WATER_BEFORE_STD|anything tissue holds; dry shares do not depend on it|judgement|nothing yet
+composition.priors|HIDDEN_PROBABILITY|little of what was not found is there in a minority of specimens|judgement|crystals left out of the library
+composition.priors|UNDECIDED_PROBABILITY|even odds|judgement|crystals left out of the library
 composition.priors|NO_AMORPHOUS_PROBABILITY|sintered and synthetic apatite have none|judgement|worlds, A = 0
 """  # noqa: E501 - rows of a table
 

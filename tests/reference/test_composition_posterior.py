@@ -51,8 +51,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         k = np.exp(log_k)
         seen = {
             "apatite": k * (1 + bias) * (h + lines * kappa * c),
-            "organic": k * (o + 0.3 * (1 - told) * (a + (1 - kappa) * c)),
-            "water": k * (w + 0.7 * (1 - told) * (a + (1 - kappa) * c)),
+            "organic": k * (o + 0.15 * (1 - told) * (a + (1 - kappa) * c)),
+            "water": k * (w + 0.85 * (1 - told) * (a + (1 - kappa) * c)),
             "amorphous_mineral": k * told * (a + (1 - kappa) * c),
             "other": k * (1 + bias) * z,
         }
@@ -171,7 +171,7 @@ def draw_case(
     bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
     scale = float(np.exp(rng.normal()))
     lack = (1 - told) * halo
-    masses = [(1 + bias) * (h + lines * kappa * c), o + 0.3 * lack, w + 0.7 * lack, told * halo, (1 + bias) * z]
+    masses = [(1 + bias) * (h + lines * kappa * c), o + 0.15 * lack, w + 0.85 * lack, told * halo, (1 + bias) * z]
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
     noise = rng.normal(0, stds)
     noise *= np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std))

@@ -14,8 +14,8 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against amorphous scattering)::
 
     apatite           K (1 + b) (h + ε κ c)
-    organic           K (o + 0.3 (1 - g) (A + (1 - κ) c))
-    water             K (w + 0.7 (1 - g) (A + (1 - κ) c))
+    organic           K (o + 0.15 (1 - g) (A + (1 - κ) c))
+    water             K (w + 0.85 (1 - g) (A + (1 - κ) c))
     amorphous mineral K g (A + (1 - κ) c)
     other crystalline K (1 + b) z
     unidentified      K (1 + b) f u

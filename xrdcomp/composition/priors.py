@@ -64,9 +64,9 @@ AMORPHOUS_RESPONSE = Prior(
     "dynamics of Ca3(PO4)2, as the normal equations of 11 fits of three simulators take it up: their mean, and half of "
     "their distance and a little more, as nobody has an absolute curve (judged)",
 )  # fmt: skip
-LACK_AS_ORGANIC = 0.3
+LACK_AS_ORGANIC = 0.15
 """Share of what the fit lacks of the amorphous mineral that it reads as organic matter, the rest being read as water:
-in the same 11 fits none to 0.3 where the fit holds water, all where it holds none (judged)."""
+the middle of what the same 11 fits do where they hold water, none to 0.3; all where they hold none (judged)."""
 RESPONSE_NOT_SOUGHT = Prior(
     name="amorphous_response", mean=0.7, std=0.4, low=0.0, high=1.15, input="amorphous_halo",
     meaning="g where the fit did not look for amorphous mineral: share of its scattering that other components take",
