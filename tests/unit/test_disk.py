@@ -313,8 +313,11 @@ def test_two_writers_at_once_leave_one_whole_output(tmp_path: Path) -> None:
 # Kills and full disks
 
 KILLED = """
-import sys
+import signal, sys
 from pathlib import Path
+# whatever the process of the tests was started with
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 sys.path[:0] = {path!r}
 from tests.unit.test_disk import PATTERN, write_output
 from xrdcomp.io.export import write_pattern
