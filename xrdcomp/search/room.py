@@ -40,8 +40,8 @@ def room_beside(fit: Refinement, grid: Grid, candidates: Sequence[Candidate]) ->
     if not usable:
         return {}
     x, half = grid.two_theta, max(round(grid.peak_fwhm / grid.step), 1)
-    left = _smoothed(grid.mean(fit.points.intensity - fit.solution.calculated))
-    std = np.sqrt(_smoothed(grid.mean(fit.points.own_sigma**2)) / (grid.per_bin * _SMOOTHED))
+    left = smoothed(grid.mean(fit.points.intensity - fit.solution.calculated))
+    std = np.sqrt(smoothed(grid.mean(fit.points.own_sigma**2)) / (grid.per_bin * _SMOOTHED))
     limit = np.maximum(left, 0.0) + _SIGMAS * std
     # what moves all reflections alike is better known where a phase has fixed it
     farthest = max(abs(variant.shift) for variant in (STRAINS if fit.phases else COLD_VARIANTS))
@@ -54,7 +54,7 @@ def room_beside(fit: Refinement, grid: Grid, candidates: Sequence[Candidate]) ->
             peaks = separate_peaks(x, strong, distance=_APART * grid.peak_fwhm, most=_STRONGEST)
             if not peaks:
                 continue
-            own, most = _smoothed(curve), 0.0
+            own, most = smoothed(curve), 0.0
             near = [np.arange(max(i - half, 0), min(i + half + 1, len(x))) for i in peaks]
             flanks = [bins[own[bins] >= _FLANK * own[i]] for i, bins in zip(peaks, near, strict=True)]
             at, first = np.concatenate(flanks), np.cumsum([0, *map(len, flanks[:-1])])
@@ -74,6 +74,6 @@ def _strains(phase: Phase) -> list[float]:
     return sorted({variant.strain for variant in STRAINS if low <= variant.strain <= high})
 
 
-def _smoothed(values: FloatArray) -> FloatArray:
+def smoothed(values: FloatArray) -> FloatArray:
     """Means over neighbouring bins."""
     return np.asarray(np.convolve(values, np.full(_SMOOTHED, 1.0 / _SMOOTHED), mode="same"))

@@ -31,7 +31,7 @@ from xrdcomp.search.nuisance import (
     separate_peaks,
 )
 from xrdcomp.search.report import MOST_PEAKS, angle_offset, explain_peak
-from xrdcomp.search.room import room_beside
+from xrdcomp.search.room import room_beside, smoothed
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, bragg_share, candidate, library, searched_phases
 from xrdcomp.units import BoolArray, FloatArray, two_theta_to_d
 
@@ -423,16 +423,16 @@ class _Suspect:
         density = [float((self.left.height > _COMPARABLE * h).sum() + len(seen) - 1) / self.span for h in seen]
         met = [1.0 - np.exp(-d * _REACH * self.search.grid.peak_fwhm) for d in density]
         if feet:
-            met = [max(p, self.covered(_COMPARABLE * h)) for p, h in zip(met, seen, strict=True)]
+            met = np.maximum(met, self.covered(_COMPARABLE * seen)).tolist()
         return library_size * INDEPENDENT_CELLS * float(np.prod(met)) if len(seen) else 0.0
 
-    def covered(self, height: float) -> float:
-        """Share of the scan within reach of points at which what no phase explains is so high."""
+    def covered(self, heights: FloatArray) -> FloatArray:
+        """Shares of the scan within reach of points at which what no phase explains is so high, (heights,)."""
         grid, points = self.search.grid, self.search.fit.points
-        left = grid.mean(points.intensity - self.search.fit.solution.calculated)
         near = round(0.5 * _REACH * grid.peak_fwhm / grid.step)
-        smooth = np.pad(np.convolve(left, np.full(3, 1.0 / 3.0), mode="same"), near)
-        return float((np.lib.stride_tricks.sliding_window_view(smooth, 2 * near + 1).max(axis=1) > height).mean())
+        left = np.pad(smoothed(grid.mean(points.intensity - self.search.fit.solution.calculated)), near)
+        highest = np.lib.stride_tricks.sliding_window_view(left, 2 * near + 1).max(axis=1)
+        return np.asarray((highest > heights[:, None]).mean(axis=1))
 
     def met_by_chance(self, library_size: int) -> str:
         """Doubt reflections that are no more than a search among so many peaks must find."""
