@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -112,7 +112,7 @@ class Worker:
         task: _Task[Item, Result] = _Task(item)
         if self._process is None:
             self._process = _Process(_applied, "spawn")
-        self._process.give(task, (function, item))
+        self._process.give(task, _Call(function, item))
         while not stopped():
             if not wait([self._process.pipe], timeout=0.1):
                 continue
@@ -131,9 +131,15 @@ class Worker:
         self._process = None
 
 
-def _applied(call: tuple[Callable[[Any], Any], Any]) -> Any:
-    function, item = call
-    return function(item)
+class _Call(NamedTuple):
+    """What a `Worker` is sent: its function may be another each time."""
+
+    function: Callable[[Any], Any]
+    item: Any
+
+
+def _applied(call: _Call) -> Any:
+    return call.function(call.item)
 
 
 # ---- in the process that hands out

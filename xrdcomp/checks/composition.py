@@ -380,7 +380,8 @@ def nearly_every_value(composition: Composition, _: Consistency) -> Diagnostic |
     if not wide:
         return None
     listed = ", ".join(wide).replace("_", " ")
-    text = f"These measurements leave nearly every value of {listed} open: 95 % intervals wider than 90 wt%."
+    text = f"These measurements leave nearly every value of {listed} open: 95 % intervals wider than "
+    text += f"{100 * NOTHING_KNOWN:.0f} wt%."
     return OPEN(f"{text} {OPEN.remedy}", **{f"width_{name}": width for name, width in wide.items()})
 
 
