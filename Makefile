@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 export MPLBACKEND := Agg
 
+# The tests run side by side; more than four processes wait for memory and for the browser.
+PYTEST_SPREAD := -n logical --maxprocesses 4 --dist worksteal
+
 DOCS := .venv-docs
 
 .PHONY: help demo docs test browser test-frames test-lowest check wheel dist accuracy calibration bench convergence worlds notebooks clean
@@ -41,7 +44,7 @@ demo: $(BIN)/.installed
 	$(BIN)/xrdcomp demo --out demo-results
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_SPREAD)
 
 # Without a browser the tests of the pages are skipped and say so.
 browser:
@@ -72,7 +75,7 @@ $(LOWEST)/.tested: pyproject.toml tools/lowest.py
 	@touch $@
 
 test-lowest: $(LOWEST)/.tested
-	$(LOWEST)/bin/python -m pytest tests/unit tests/contract
+	$(LOWEST)/bin/python -m pytest $(PYTEST_SPREAD) tests/unit tests/contract
 
 # The site has an environment of its own, so that the tests do not need Sphinx; a warning is an error.
 $(DOCS)/.installed: pyproject.toml
