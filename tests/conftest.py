@@ -11,6 +11,8 @@ import pytest
 # One BLAS thread, set before numpy is loaded: several wait for each other on busy cores (five times the CPU time),
 # and golden results repeat to the last digits only with a fixed number.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+# Tests that run side by side are told the width of the terminal, which would shorten what commands print.
+os.environ.pop("COLUMNS", None)
 
 # A busy machine is not a defect: speed is measured by the benchmarks, not by a wall clock in the tests.
 hypothesis.settings.register_profile("xrdcomp", deadline=None)
