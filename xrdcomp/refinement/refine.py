@@ -122,6 +122,7 @@ GRAPHITE_D = 3.354  # Å, 002
 # modes are frozen anew until a run moves by less than the second, after which the next would move by a tenth of that.
 NO_STEP = 0.02
 _SETTLED = 0.2
+_NEAR_STEP = 0.2  # the same of a run on binned points, whose minimum lies as far from that on all points
 _SETTLED_BEFORE = 0.7  # on all points, after the same on binned ones: what is frozen then belongs to the minimum
 _SETTLE_ROUNDS = 6
 _PAIR = 4.0  # of the cost, over χ²_ν, by which two minima are as good
@@ -480,18 +481,18 @@ class Refinement(FittedModel):
         near = rough is not None and rough[0] is not self.points and max_iterations > _HOPELESS_ITERATIONS
         if near:
             assert rough is not None
-            (coarse, binned), distance, before = rough, NO_STEP, np.inf
+            (coarse, binned), distance, before = rough, _NEAR_STEP, np.inf
             for _ in range(_SETTLE_ROUNDS):
                 binned = binned.refrozen(table.start)
                 solution = minimize(binned, table, coarse, max_iterations=max_iterations, distance=distance, bare=True)
                 table = table.with_values(solution.values)
-                distance = _settling_distance(solution, coarse, len(setup.phases))
                 # what is frozen at one minimum may lead to the other of a pair as good, again and again
                 scatter, cost = solution.cost / len(coarse), solution.cost
                 if solution.lowered <= _SETTLED_BEFORE**2 * scatter or before < cost < before + _PAIR * scatter:
                     break
                 before = solution.cost
             model = setup.build(self.points, table, like=model)
+            distance = _settling_distance(solution, coarse, len(setup.phases))
         else:
             distance = 0.0
         points = self.points

@@ -37,6 +37,9 @@ _SURE_OF_PROMISE = 50.0  # a promise is seldom kept to a better share than one i
 _MORE_THAN_PROMISED = 2.0  # the most that a descent lowers the sum of squares by, of what its first step promises
 _LEARNED = 0.1  # cosine between a step and what it missed, above which its curvature is learned
 _LEFT = 0.1  # of the curvature that was expected, below which it is not
+# Standard deviations along a step, within which derivatives stay what they are, and how near the fall of the cost must
+# come to its promise for the rest of the way to be a third of such a step at most.
+_SAME_SLOPES, _AS_PROMISED = 0.1, 0.25
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
@@ -374,7 +377,8 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
     that; with a `distance` when it promises less than that many standard deviations of the parameters, squared, misfit
     counted in (a share of the sum of squares grows with the number of points, a distance does not). `damping` is that
     of the first step, larger where the start is far away. With `own_priors` those of modes are taken anew at the end,
-    from the amounts found. ``converged`` is False where the iteration limit was reached first.
+    from the amounts found. ``converged`` is False where the iteration limit was reached first. A last step of less than
+    a tenth of a standard deviation that brings what it promised keeps the derivatives from where it began.
 
     A `bare` solution, from which another minimisation goes on, has no Jacobian of its own: it ends as well where a step
     lowers the sum of squares by what an undamped one promised, to within `tolerance`; as little is then left. A fit
@@ -399,12 +403,16 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
         little = enough if distance else tolerance * max(state.cost, 1e-300)
         # derivatives are half of the work: after a failure the next trial does without, until it is accepted, and where
         # no solution needs them one that may be the last
-        without = rejected or (bare and promise < _SURE_OF_PROMISE * little)
+        last = distance > 0.0 and promise < _SAME_SLOPES**2 * max(1.0, state.cost / len(points))
+        without = rejected or last or (bare and promise < _SURE_OF_PROMISE * little)
         trial = problem.state(trial_free, state.prior, slopes=not without)
         if trial.cost < state.cost:
             gain = state.cost - trial.cost
             if bare and abs(problem.step(hessian + missing, gradient, free, 0.0)[1] - gain) < little:
                 free, state, converged = trial_free, trial, True
+                break
+            if last and abs(gain - promise) < _AS_PROMISED * promise:
+                free, state, converged = trial_free, replace(trial, jacobian=state.jacobian), True
                 break
             if without:
                 trial = problem.state(trial_free, state.prior)
