@@ -31,7 +31,7 @@ from xrdcomp.composition.evidence import (
     thermal_evidence,
 )
 from xrdcomp.composition.model import MINERAL, JointModel, build_model, reported, widened
-from xrdcomp.composition.sampler import Posterior, best_fit, free_scale, sample_mixture
+from xrdcomp.composition.sampler import Optimum, Posterior, best_fit, free_scale, sample_mixture
 from xrdcomp.data import Diagnostic, frozen_array, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
@@ -287,6 +287,7 @@ def interval_of(
     *,
     held: FloatArray | float = 0.0,
     told_apart: bool = True,
+    known: dict[int, float] | None = None,
 ) -> tuple[float, float]:
     """Interval of a component or of a sum of components (positions `parts`) from draws (n, 6 or 7): one rule for both.
 
@@ -303,8 +304,15 @@ def interval_of(
 
     `held` (n,) is added to the sum: carbonate that weighs with the crystals, or the negative of it. `told_apart` says
     whether both crystals and amorphous mineral are reported; where not, the split is the prior's, which is no evidence
-    that one is absent, and the interval is that of the quantity's own draws.
+    that one is absent, and the interval is that of the quantity's own draws. `known` keeps how near crystals and amorphous
+    mineral come to 0 between quantities of the same draws.
     """
+    known = {} if known is None else known
+
+    def open_to_nothing(part: int) -> float:
+        if part not in known:
+            known[part] = _open_to_nothing(draws[:, part], probability)
+        return known[part]
 
     def total(of: Sequence[int]) -> FloatArray:
         there = [part for part in of if part < draws.shape[1]]
@@ -316,9 +324,9 @@ def interval_of(
     low, high = interval_from_draws(total(parts), probability, equal_tails=True)
     narrower = _BOTH_AT_THEIR_ENDS * probability
     own, other = (H, AMORPHOUS) if H in parts else (AMORPHOUS, H)
-    if (share := _open_to_nothing(draws[:, other], probability)) > 0.0:
+    if (share := open_to_nothing(other)) > 0.0:
         high += share * max(interval_from_draws(total((*parts, other)), narrower)[1] - high, 0.0)
-    if (share := _open_to_nothing(draws[:, own], probability)) > 0.0:
+    if (share := open_to_nothing(own)) > 0.0:
         without = total([part for part in parts if part != own])
         low -= share * max(low - interval_from_draws(without, narrower)[0], 0.0)
     return low, high
@@ -336,7 +344,7 @@ def estimates_of(
     Arguments are those of `interval_of`, `held` by name. The interval always contains the mean; a constant has no
     width.
     """
-    found = {}
+    found, known = dict[str, Estimate](), dict[int, float]()
     for name, parts in quantities.items():
         beside = 0.0 if held is None else held.get(name, 0.0)
         there = [part for part in parts if part < draws.shape[1]]
@@ -346,7 +354,7 @@ def estimates_of(
         if std < _ROUNDING:
             std = 0.0
         else:
-            low, high = interval_of(draws, parts, held=beside, told_apart=told_apart)
+            low, high = interval_of(draws, parts, held=beside, told_apart=told_apart, known=known)
         found[name] = Estimate(value=mean, std=std, ci95=(min(low, mean), max(high, mean)))
     return found
 
@@ -648,10 +656,11 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
         evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
         tissue=tissue,
     )  # fmt: skip
-    consistency = _consistency(model, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
+    best = best_fit(model)
+    consistency = _consistency(model, best, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
     ratio, thermal_share = consistency.birge_ratio, consistency.thermal_share
     model = widened(model, ratio, thermal=ratio**thermal_share)
-    posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed)
+    posterior = sample_mixture(model, draws=recipe.draws, seed=recipe.seed, near=best)
     return _report(model, posterior, consistency, recipe)
 
 
@@ -700,7 +709,7 @@ def _lattice_carbonate(fit: FitResult, phases: Sequence[PhaseResult]) -> float |
     return None
 
 
-def _consistency(model: JointModel, *, bias_std: float, lattice_carbonate: float | None) -> Consistency:
+def _consistency(model: JointModel, best: Optimum, *, bias_std: float, lattice_carbonate: float | None) -> Consistency:
     """Compare the two instruments with each other and with the model, where the evidence as it is fits best."""
     from scipy.special import gammaincc
 
@@ -730,11 +739,10 @@ def _consistency(model: JointModel, *, bias_std: float, lattice_carbonate: float
             inert=thermal.inert,
             **_pair_differences(xrd, thermal, share, burnt * float(thermal.losses[1]), lattice_carbonate),
         )
-        bias, std = free_scale(model)
+        bias, std = free_scale(model, best)
         scale = ScaleDifference(bias=bias, std=std, expected_std=bias_std)
     # Observations minus free fractions and scale; a fraction that positivity holds at zero is not free.
-    best, chi_square = best_fit(model)
-    at_zero = int((best < 1e-4).sum())
+    chi_square, at_zero = best.chi_square, int((best.composition < 1e-4).sum())
     redundant = max(len(model.values) - (len(PARTS) - 1 - at_zero + (xrd is not None)), 0)
     misfit, ratio = 1.0, 1.0
     if redundant > 0:

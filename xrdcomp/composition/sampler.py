@@ -29,6 +29,8 @@ _RIDGE = 0.05
 """Weight of the weak normal term of the proposal in directions that the evidence leaves open."""
 _PILOT = 1500
 """Draws of the two batches from which the proposal learns."""
+_LEAST = 0.25
+"""Share of the draws, those with the least amorphous mineral, that a model without any learns its constants from."""
 _SPARE, _STEP = 1.5, 400
 """Draws of a model beside another one: so many times its share of all, in steps of so many.
 
@@ -73,13 +75,17 @@ class _Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Optimum:
+class Optimum:
     """Constrained optimum, and the covariance (p, p) of the Gaussian of the constants around it."""
 
     composition: FloatArray
     constants: FloatArray
     covariance: FloatArray
     chi_square: float
+
+    def at(self, coordinates: _Coordinates) -> FloatArray:
+        """Fractions that are drawn, then the constants."""
+        return np.concatenate([self.composition[list(coordinates.free)], self.constants])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +181,7 @@ class _Proposal:
         target = (whitening @ (model.values[:, None] - offset.T)) * factor.T
         drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng)
         x = np.maximum(self.coordinates.complete(drawn.T), 0.0)
-        misfit = target - np.einsum("ijn,nj->in", matrix, x)
+        misfit = target - np.einsum("ijn,jn->in", matrix, np.ascontiguousarray(x.T))
         log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=0) - log_q - log_qx
         log_w[outside | ~np.isfinite(log_w)] = -np.inf
         weights = np.exp(log_w - log_w.max())
@@ -282,14 +288,24 @@ def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[
     return np.where(flip, -z, z), log_mass
 
 
-def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0, rival: float = -np.inf) -> Posterior:
+def sample_posterior(
+    model: JointModel,
+    *,
+    draws: int = 4000,
+    seed: int = 0,
+    rival: float = -np.inf,
+    beside: Posterior | None = None,
+    near: Optimum | None = None,
+) -> Posterior:
     """Draw from the posterior; more `draws` narrow the Monte Carlo error, the same `seed` gives the same bytes.
 
     Beside another model the draws are as many as the share of this one asks for, with something to spare: `rival` is
-    the logarithm of the other one's marginal likelihood, times the ratio of their prior probabilities.
+    the logarithm of the other one's marginal likelihood, times the ratio of their prior probabilities. `beside` are
+    draws of that model, which has amorphous mineral where this one has none: those with the least of it show where the
+    constants are, and optimum and χ² are that model's. `near` is as in `best_fit`.
     """
     rng = np.random.default_rng(seed)
-    optimum = _optimum(model)
+    optimum = best_fit(model, near) if beside is None else _with_least_amorphous(beside)
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, UNSEEN, CARBONATE]].sum()), priors.MINERAL_FLOOR)
     # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
     # and, where too few draws count, larger ones start from the moments of the batch before.
@@ -298,7 +314,7 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0, riv
         model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=optimum.constants, spread=1.5 * spread
     )
     batch = proposal.draw(_PILOT, rng)
-    for turn in range(4):
+    for turn in range(1 if beside is not None else 0, 4):
         weights = batch.weights
         for _ in range(6):
             if 1.0 / (weights**2).sum() > 60:
@@ -333,8 +349,23 @@ def sample_posterior(model: JointModel, *, draws: int = 4000, seed: int = 0, riv
     )
 
 
-def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
+def _with_least_amorphous(posterior: Posterior) -> Optimum:
+    """Where the constants of a model without amorphous mineral are, from draws of the one with it."""
+    amorphous = posterior.composition[:, AMORPHOUS]
+    least = np.argsort(amorphous, kind="stable")[: max(int(_LEAST * len(amorphous)), 2)]
+    near = posterior.constants[least]
+    return Optimum(
+        composition=posterior.mode_composition,
+        constants=near.mean(axis=0),
+        covariance=np.atleast_2d(np.cov(near, rowvar=False)),
+        chi_square=posterior.chi_square,
+    )
+
+
+def sample_mixture(model: JointModel, *, draws: int, seed: int, near: Optimum | None = None) -> Posterior:
     """Draw from the posterior over what may be absent; optimum and χ² are those of the most general model.
+
+    `near` is as in `best_fit`.
 
     A fifth of the prior probability goes to no amorphous mineral at all, unless diffraction did not look for its
     scattering. Each of the models contributes draws in proportion to its probability.
@@ -346,10 +377,10 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int) -> Posterior:
         none = {AMORPHOUS, CARBONATE} if H in model.absent and model.carbonate_is_assumed else {AMORPHOUS}
         models.append(replace(model, absent=model.absent | none))
         prior = [1.0 - priors.NO_AMORPHOUS_PROBABILITY, priors.NO_AMORPHOUS_PROBABILITY]
-    parts = [sample_posterior(model, draws=draws, seed=seed)]
+    parts = [sample_posterior(model, draws=draws, seed=seed, near=near)]
     for i in range(1, len(models)):
         rival = parts[0].log_evidence + float(np.log(prior[0] / prior[i]))
-        parts.append(sample_posterior(models[i], draws=draws, seed=seed + i, rival=rival))
+        parts.append(sample_posterior(models[i], draws=draws, seed=seed + i, rival=rival, beside=parts[0]))
     log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
     probability = np.exp(log_odds - log_odds.max())
     probability /= probability.sum()
@@ -407,27 +438,28 @@ def _assumed(model: JointModel, x: FloatArray) -> FloatArray:
     return (share - priors.ASSUMED_CARBONATE.mean) / priors.ASSUMED_CARBONATE.std
 
 
-def best_fit(model: JointModel) -> tuple[FloatArray, float]:
-    """Composition (7,) that fits the evidence best, and its weighted squared residual, constants included."""
-    found = _optimum(model)
-    return found.composition, found.chi_square
+def free_scale(model: JointModel, near: Optimum) -> tuple[float, float]:
+    """Bias of crystalline against amorphous scattering that fits best with a prior of 1 (100 %) on it, and its std.
 
-
-def free_scale(model: JointModel) -> tuple[float, float]:
-    """Bias of crystalline against amorphous scattering that fits best with a prior of 1 (100 %) on it, and its std."""
+    `near` is the model's optimum with the prior that it has.
+    """
     at = model.names.index("xrd_bias")
     loose = tuple(replace(item, std=1.0) if item.name == "xrd_bias" else item for item in model.priors)
-    found = _optimum(replace(model, priors=loose))
+    found = best_fit(replace(model, priors=loose), near)
     return float(found.constants[at]), float(np.sqrt(found.covariance[at, at]))
 
 
-def _optimum(model: JointModel) -> _Optimum:
-    """Least squares over composition and constants, all within their bounds."""
+def best_fit(model: JointModel, near: Optimum | None = None) -> Optimum:
+    """Least squares over composition and constants, all within their bounds.
+
+    It begins at what the evidence says, or at the optimum of a model that differs in widths alone.
+    """
     coordinates = _Coordinates.of(model)
     k, whitening = len(coordinates.free), model.whitening
     low = np.array([0.0] * k + [item.low for item in model.priors])
     high = np.array([1.0] * k + [item.high for item in model.priors])
-    start = np.clip(coordinates.start(model), low + 1e-6, high - 1e-6)
+    start = coordinates.start(model) if near is None else near.at(coordinates)
+    start = np.clip(start, low + 1e-6, high - 1e-6)
 
     finite = np.array([np.isfinite(item.std) for item in model.priors])
     mean, std = (np.array([getattr(item, name) for item in model.priors]) for name in ("mean", "std"))
@@ -459,7 +491,7 @@ def _optimum(model: JointModel) -> _Optimum:
         gradient[:k] -= slope
         precision[:k, :k] += slope**2
     precision[np.diag_indices(len(low))] += np.where(bound, gradient**2, 0.0) + 1e-3
-    return _Optimum(
+    return Optimum(
         composition=coordinates.complete(point[None, :k])[0],
         constants=point[k:],
         covariance=np.asarray(np.linalg.inv(precision)[k:, k:], dtype=float),
