@@ -15,7 +15,7 @@ the tube) and at the places of residual Kβ and W Lα.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
@@ -431,6 +431,7 @@ class Score:
     tested : whether any reflection lies in the range
     contradicted : of those, strong ones that are clearly not there
     consistency : χ² per expected reflection of the reflections' own amounts about the common one
+    checked : whether that was looked at
     """
 
     phase: Phase
@@ -448,6 +449,7 @@ class Score:
     reflections_seen: int = 0
     contradicted: int = 0
     consistency: float = 0.0
+    checked: bool = False
     widening: float = 1.0
 
     @property
@@ -484,34 +486,78 @@ def score_phases(
     """Score candidates over variants and sizes, by phase id; check the reflections of those that stand out."""
     if not candidates:
         return {}
-    patterns = templates.draw_patterns(candidates, residual.grid, variants, sizes)
-    amount, std = residual.estimate(patterns)
-    z = amount / std
-    nominal = int(np.argmin([abs(v.strain) + abs(v.shift) for v in variants]))
-    crystals = templates.draw_crystals(candidates, residual.grid, sizes[0])
-    response = residual.response(patterns[0, :, nominal], crystals)
-    typical = np.median(np.abs(z), axis=(0, 2))
-    nominal_std = std[0, :, nominal] / np.clip(response, *_RESPONSE)
-    out = {}
-    for i, item in enumerate(candidates):
-        size, variant = divmod(int(np.argmax(z[:, i])), len(variants))
-        score = Score(
-            phase=item.phase,
-            amount=float(amount[size, i, variant]),
-            std=float(std[size, i, variant]),
-            z=float(z[size, i, variant]),
-            nominal_std=float(nominal_std[i]),
-            typical_z=float(typical[i]),
-            variant=variants[variant],
-            size_nm=sizes[size],
-            grain_std=GRAIN_STD * float(np.sqrt((item.apparent**4).sum()) / max((item.apparent**2).sum(), 1e-300)),
-            height=float(crystals[i].max(initial=0.0)),
-            tested=len(item.d_spacing) > 0,
+    ranking = Ranking.of(candidates, residual, variants=variants, sizes=sizes)
+    return ranking.completed(ranking.scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """Scores of candidates by z alone; what only some of them need is asked for by and by.
+
+    scores : by phase id; their `nominal_std` are those of templates, `height` and reflections are not known yet
+    nominal : (candidates, n) templates of the larger crystallites with the library's cell
+    """
+
+    candidates: Mapping[str, Candidate]
+    residual: ProjectedResidual
+    size_nm: float
+    scores: dict[str, Score]
+    nominal: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        candidates: Sequence[Candidate],
+        residual: ProjectedResidual,
+        *,
+        variants: Sequence[Variant] = STRAINS,
+        sizes: Sequence[float] = templates.TEMPLATE_SIZES_NM,
+    ) -> Ranking:
+        """Score candidates over variants and sizes."""
+        patterns = templates.draw_patterns(candidates, residual.grid, variants, sizes)
+        amount, std = residual.estimate(patterns)
+        z = amount / std
+        nominal = int(np.argmin([abs(v.strain) + abs(v.shift) for v in variants]))
+        typical = np.median(np.abs(z), axis=(0, 2))
+        scores = {}
+        for i, item in enumerate(candidates):
+            size, variant = divmod(int(np.argmax(z[:, i])), len(variants))
+            scores[item.phase.id] = Score(
+                phase=item.phase,
+                amount=float(amount[size, i, variant]),
+                std=float(std[size, i, variant]),
+                z=float(z[size, i, variant]),
+                nominal_std=float(std[0, i, nominal]),
+                typical_z=float(typical[i]),
+                variant=variants[variant],
+                size_nm=sizes[size],
+                grain_std=GRAIN_STD * float(np.sqrt((item.apparent**4).sum()) / max((item.apparent**2).sum(), 1e-300)),
+                tested=len(item.d_spacing) > 0,
+            )
+        known = {item.phase.id: item for item in candidates}
+        return cls(
+            candidates=known, residual=residual, size_nm=sizes[0], scores=scores, nominal=patterns[0, :, nominal].copy()
         )
-        if score.z > _LOOK_AT_REFLECTIONS:
-            score = _with_reflections_checked(item, residual, score)
-        out[item.phase.id] = score
-    return out
+
+    def checked(self, score: Score) -> Score:
+        """Score with its reflections checked, where it stands out."""
+        if score.z * score.widening <= _LOOK_AT_REFLECTIONS or score.checked:
+            return score
+        return _with_reflections_checked(self.candidates[score.phase.id], self.residual, score)
+
+    def completed(self, scores: Mapping[str, Score]) -> dict[str, Score]:
+        """Scores of these candidates, widened or not, with reflections, limits and heights."""
+        crystals = templates.draw_crystals(tuple(self.candidates.values()), self.residual.grid, self.size_nm)
+        response = np.clip(self.residual.response(self.nominal, crystals), *_RESPONSE)
+        highest, places = crystals.max(axis=1, initial=0.0), {name: i for i, name in enumerate(self.candidates)}
+        return {
+            name: replace(
+                self.checked(score),
+                nominal_std=float(score.nominal_std / response[places[name]]),
+                height=float(highest[places[name]]),
+            )
+            for name, score in scores.items()
+        }
 
 
 def library_scatter(scores: Iterable[Score]) -> float:
@@ -579,6 +625,7 @@ def _with_reflections_checked(item: Candidate, residual: ProjectedResidual, scor
         reflections_seen=int(seen.sum()),
         contradicted=int((expected & missing).sum()),
         consistency=float((deviation[expected] ** 2).mean()) if expected.any() else 0.0,
+        checked=True,
     )
 
 

@@ -869,6 +869,7 @@ class _Search:
         self.refused = refused = dict(self.impossible)
         rivals: dict[str, tuple[str, ...]] = {}
         scored: SearchResidual | None = None
+        ranking: nuisance.Ranking | None = None
         most_scatter = scatter = 1.0
         while True:
             fit, fitted = self.residual.fit, {p.id for p in self.residual.fit.phases}
@@ -876,21 +877,14 @@ class _Search:
                 scored, left = self.residual, self.residual.projected()
                 variants = STRAINS if fitted else COLD_VARIANTS
                 rest = [item for item in tried if item.phase.id not in fitted]
-                scores = nuisance.score_phases(rest, left, variants=variants)
+                ranking = nuisance.Ranking.of(rest, left, variants=variants) if rest else None
+                scores = dict(ranking.scores) if ranking else {}
                 absent = (s for s in scores.values() if not s.phase.is_apatite)
                 scatter = nuisance.library_scatter(absent) if fitted else 1.0
                 scores = {name: nuisance.widened(score, scatter) for name, score in scores.items()}
-            scores |= {name: score for name, score in weak.items() if name not in fitted}
-            has_apatite = any(p.is_apatite for p in fit.phases)
-            able = [
-                s
-                for name, s in scores.items()
-                if s.z > self.threshold
-                and s.phase.quantifiable
-                and s.reflections_agree
-                and name not in refused
-                and not (has_apatite and s.phase.is_apatite)
-            ]
+            judged = {name: score for name, score in weak.items() if name not in fitted}
+            scores |= judged
+            able = self._able(scores, ranking, judged)
             if not able or len(fitted) >= _MAX_FOUND:
                 if self._settle():
                     continue
@@ -906,7 +900,8 @@ class _Search:
             if (refined.z < self.threshold or reason) and self._settle():
                 continue
             if refined.z < self.threshold:
-                weak[name] = replace(best, z=refined.z)
+                full = ranking.completed({name: best})[name] if ranking is not None else best
+                weak[name] = replace(full, z=refined.z)
             elif reason:
                 refused[name] = reason
             else:
@@ -916,6 +911,8 @@ class _Search:
                 # intensities and positions do not decide between these
                 near = (s for s in able if s is not best and s.z > _RIVAL_SHARE * best.z)
                 rivals[name] = tuple(s.phase.id for s in near)
+        if ranking is not None:
+            scores |= ranking.completed({name: score for name, score in scores.items() if name not in judged})
         for name, score in scores.items():
             if score.z > self.threshold:
                 chance = nuisance.chance_scatter(candidate(score.phase, fit), left, score)
@@ -936,6 +933,25 @@ class _Search:
                 return
             self.scores[lost.id] = self.residual.presence(lost)
             self._drop(lost)
+
+    def _able(self, scores: dict[str, Score], ranking: nuisance.Ranking | None, judged: Collection[str]) -> list[Score]:
+        """The best score of a phase that may be accepted, and those near it, best first.
+
+        Reflections of weaker ones are not looked at; what is seen of the others goes into `scores`, those of phases
+        that were `judged` before excepted.
+        """
+        has_apatite, able = any(p.is_apatite for p in self.residual.fit.phases), list[Score]()
+        for score in sorted(scores.values(), key=lambda s: -s.z):
+            name = score.phase.id
+            if score.z <= self.threshold or (able and score.z <= _RIVAL_SHARE * able[0].z):
+                break
+            if not score.phase.quantifiable or name in self.refused or (has_apatite and score.phase.is_apatite):
+                continue
+            if ranking is not None and name not in judged:
+                score = scores[name] = ranking.checked(score)
+            if score.reflections_agree:
+                able.append(score)
+        return able
 
     def _refined_with(self, score: Score, moved: Mapping[str, float]) -> Refinement:
         """Refine with one more phase; reflections of nothing that is fitted, or of this phase, are left out meanwhile.
