@@ -707,7 +707,7 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 changes[name] = value
             else:
                 raise RecipeError(f"{name}: {did_you_mean(name, (*COMMAND_NAMES, *all_keys(cls)))}")
-        return recipe._with(changes)
+        return recipe._with(changes) if changes else recipe
 
     @classmethod
     def from_toml(cls, text: str, *, file: str = "recipe") -> Recipe:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -176,7 +177,7 @@ class _Specimen:
     recipe: CompositionRecipe
     unexplained: int
 
-    @property
+    @cached_property
     def asked(self) -> list[PhaseResult]:
         """Members of the apatite family that were fitted or searched for."""
         return [phase for phase in self.phases if phase.is_apatite]

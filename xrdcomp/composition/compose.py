@@ -304,8 +304,8 @@ def interval_of(
 
     `held` (n,) is added to the sum: carbonate that weighs with the crystals, or the negative of it. `told_apart` says
     whether both crystals and amorphous mineral are reported; where not, the split is the prior's, which is no evidence
-    that one is absent, and the interval is that of the quantity's own draws. `known` keeps how near crystals and amorphous
-    mineral come to 0 between quantities of the same draws.
+    that one is absent, and the interval is that of the quantity's own draws. `known` keeps how near crystals and
+    amorphous mineral come to 0 between quantities of the same draws.
     """
     known = {} if known is None else known
 

@@ -11,7 +11,7 @@ import csv
 import difflib
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import NamedTuple
@@ -117,6 +117,7 @@ def _at_energy(table: _EnergyTable, element: str, wavelength: float) -> tuple[fl
     return tuple(float(np.interp(value, energy, column[part])) for column in table.columns)
 
 
+@cache
 def atomic_weight(element: str) -> float:
     """Atomic weight in g/mol (the values gemmi ships)."""
     return float(_elements().weight[_index(element)])
@@ -136,6 +137,7 @@ def form_factor(element: str, s: npt.ArrayLike) -> FloatArray:
     return factor
 
 
+@lru_cache(maxsize=512)
 def anomalous(element: str, wavelength: float) -> tuple[float, float]:
     """Anomalous dispersion (f', f'') in electrons, method of Cromer & Liberman (Acta Cryst. A37 (1981) 267).
 

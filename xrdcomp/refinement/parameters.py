@@ -43,7 +43,7 @@ class FitParameter:
     meaning: str
     vary: bool = True
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name in tables and in lmfit, as ``sample_displacement_mm`` or ``hydroxyapatite_a``."""
         return self.id.name
@@ -92,11 +92,9 @@ class ParameterTable:
 
     def with_values(self, values: Mapping[str, float]) -> ParameterTable:
         """Return a copy that starts at other values (clipped to the limits)."""
-        items = tuple(
-            replace(item, value=float(min(max(values.get(item.name, item.value), item.low), item.high)))
-            for item in self.items
-        )
-        return replace(self, items=items)
+        limited = [float(min(max(values.get(i.name, i.value), i.low), i.high)) for i in self.items]
+        pairs = zip(self.items, limited, strict=True)
+        return replace(self, items=tuple(i if i.value == value else replace(i, value=value) for i, value in pairs))
 
     def to_lmfit(self) -> lmfit.Parameters:
         """Return lmfit Parameters, which `from_lmfit` takes back after changes."""

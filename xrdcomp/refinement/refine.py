@@ -494,7 +494,7 @@ class Refinement(FittedModel):
             model = setup.build(self.points, table, like=model)
             distance = _settling_distance(solution, coarse, len(setup.phases))
         else:
-            distance = 0.0
+            distance = _NEAR_STEP
         points = self.points
         for k in range(int(near), _SETTLE_ROUNDS):
             model = model.refrozen(table.start) if k > near else model
@@ -540,14 +540,15 @@ class Refinement(FittedModel):
         tables = {new.id: self._table_with(old, new) for new in news}
         alike = [new for new in news if _share_reflections(old, new, self.table, tables[new.id])]
         models = dict(self._models_alike(old, alike, tables, points, base))
-        out = list[Substitution]()
+        shared, out = LeastSquares(base, self.table, points), list[Substitution]()
         for new in news:
             table, setup = tables[new.id], replace(self.setup, phases=_exchanged(self.phases, old, new))
             model = models.get(new.id) or setup.build(points, table, like=base)
             hopeless = out[0].cost + most * out[0].inflation if out else np.inf
             solution = minimize(
-                model, table, points, max_iterations=6, tolerance=tolerance, bare=True, hopeless=hopeless
-            )
+                model, table, points, max_iterations=6, tolerance=tolerance, bare=True, hopeless=hopeless,
+                like=shared if new.id in models else None,
+            )  # fmt: skip
             inflation, _ = residual_inflation(solution.residual(points), solution.n_free)
             # what is open between a constant shift and a displacement is open for any cell in this place
             renamed = _renamed(self.table, old, new)
@@ -599,6 +600,8 @@ class Refinement(FittedModel):
             own_names = {old.id: new.id, **{f"{old.id}_{kind}": f"{new.id}_{kind}" for kind in ("diffuse", "shoulder")}}
             columns = (
                 replace(c, name=own_names.get(c.name, c.name), parent=own_names.get(c.parent, c.parent))
+                if c.name in own_names or c.parent in own_names
+                else c
                 for c in base.columns
             )
             reflections = (*base.reflections[:place], item, *base.reflections[place + 1 :])

@@ -128,6 +128,7 @@ def polarization(two_theta: FloatArray, instrument: Instrument) -> FloatArray:
 # Intensities per gram, and displacement parameters of each element.
 
 
+@lru_cache(maxsize=256)
 def cell_mass(phase: Phase) -> float:
     """Mass of the atoms of one cell, g/mol."""
     pairs = zip(phase.site_element, phase.site_occupancy, strict=True)

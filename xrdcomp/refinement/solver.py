@@ -176,7 +176,7 @@ class _State:
 class LeastSquares:
     """Model, points and products that stay the same during one minimisation.
 
-    `like` is one with the same intensities; its products of the fixed columns are taken over where these are the same.
+    `like` is one with the same points; its products of the fixed columns are taken over where these are the same.
     """
 
     def __init__(
@@ -185,10 +185,12 @@ class LeastSquares:
         self.model, self.table = model, table
         self.inv_sigma = 1.0 / points.sigma
         self.weighted_y = points.intensity / points.sigma
-        same = like if like is not None and like.model.fixed is model.fixed else None
-        self.fixed: FloatArray = same.fixed if same else model.fixed * self.inv_sigma[:, None]
-        self.fixed_gram: FloatArray = same.fixed_gram if same else self.fixed.T @ self.fixed
-        self.fixed_right: FloatArray = same.fixed_right if same else self.fixed.T @ self.weighted_y
+        if like is None:
+            self.fixed: FloatArray = model.fixed * self.inv_sigma[:, None]
+            self.fixed_gram: FloatArray = self.fixed.T @ self.fixed
+            self.fixed_right: FloatArray = self.fixed.T @ self.weighted_y
+        else:
+            self.fixed, self.fixed_gram, self.fixed_right = self._taken_over(like)
         columns = model.columns
         self.nonnegative = model.nonnegative
         index = {c.name: i for i, c in enumerate(columns)}
@@ -223,6 +225,19 @@ class LeastSquares:
             precision[has_parent] = scale**-2
             precision[self.shared] = max(float(amounts[self.is_amorphous].sum()), floor) ** -2
         return precision
+
+    def _taken_over(self, like: LeastSquares) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Fixed columns over sigma and their products from those of other columns, few of which differ."""
+        theirs, own = like.model.fixed, self.model.fixed
+        if theirs is own:
+            return like.fixed, like.fixed_gram, like.fixed_right
+        new = np.flatnonzero((theirs != own).any(axis=0))
+        fixed, gram, right = like.fixed.copy(order="K"), like.fixed_gram.copy(), like.fixed_right.copy()
+        fixed[:, new] = own[:, new] * self.inv_sigma[:, None]
+        gram[new] = fixed[:, new].T @ fixed
+        gram[:, new] = gram[new].T
+        right[new] = fixed[:, new].T @ self.weighted_y
+        return fixed, gram, right
 
     def state(self, free: FloatArray, prior: FloatArray | None = None, *, slopes: bool = True) -> _State:
         """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero.
@@ -370,6 +385,7 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
     own_priors: bool = False,
     bare: bool = False,
     hopeless: float = np.inf,
+    like: LeastSquares | None = None,
 ) -> Solution:
     """Minimise Σ ((y − Φ(θ)c)/σ)² + priors over c and θ.
 
@@ -378,13 +394,14 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
     counted in (a share of the sum of squares grows with the number of points, a distance does not). `damping` is that
     of the first step, larger where the start is far away. With `own_priors` those of modes are taken anew at the end,
     from the amounts found. ``converged`` is False where the iteration limit was reached first. A last step of less than
-    a tenth of a standard deviation that brings what it promised keeps the derivatives from where it began.
+    a tenth of a standard deviation that brings what it promised keeps the derivatives from where it began. `like` is as
+    in `LeastSquares`.
 
     A `bare` solution, from which another minimisation goes on, has no Jacobian of its own: it ends as well where a step
     lowers the sum of squares by what an undamped one promised, to within `tolerance`; as little is then left. A fit
     that would remain above a sum of squares of `hopeless` is left where it is.
     """
-    problem = LeastSquares(model, table, points)
+    problem = LeastSquares(model, table, points, like)
     free = np.array([item.value for item in table.free])
     state = problem.state(free)
     converged, iteration, rejected, first = False, 0, False, state.cost
