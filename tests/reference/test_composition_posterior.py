@@ -12,7 +12,7 @@ from tests.builders import amounts_of
 from tests.helpers import assert_close, binomial_band
 from tests.unit.composition_evidence import BOUND, CHAR, CO2, CONDENSED, LATE, TYPICAL, balance, phase, xrd_amounts
 from xrdcomp.composition.compose import compose_evidence, estimates_of
-from xrdcomp.composition.evidence import ThermalEvidence, reduce_xrd
+from xrdcomp.composition.evidence import AMORPHOUS, ThermalEvidence, reduce_xrd
 from xrdcomp.composition.model import build_model
 from xrdcomp.composition.priors import (
     AMORPHOUS_RESPONSE,
@@ -260,3 +260,27 @@ def test_optimum_is_reached_where_the_evidence_leaves_directions_open(water: flo
     other = build_model(None, replace(thermal, values=thermal.values * (1.0 + 1e-9)), bias_std=0.1)
     moved = best_fit(other).composition
     assert_close(moved, found, atol=1e-6, because="a thousand times the change, where nothing holds it but weak terms")
+
+
+def test_a_model_without_amorphous_mineral_learns_its_constants_from_the_one_with_it() -> None:
+    evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
+    model = build_model(evidence, balance(TYPICAL, rng=np.random.default_rng(12)), bias_std=0.10)
+    without = replace(model, absent=model.absent | {AMORPHOUS})
+    alone = sample_posterior(without, seed=2)
+    beside = sample_posterior(without, seed=3, beside=sample_posterior(model, seed=1))
+    because = "two samples of about 1000 independent draws"
+    assert_close(beside.log_evidence, alone.log_evidence, atol=0.15, because=because)
+    away = (beside.composition - alone.composition).mean(axis=0) / np.maximum(alone.composition.std(axis=0), 1e-6)
+    assert_close(away, 0.0, atol=0.2, because=because)
+    assert beside.composition[:, AMORPHOUS].max() == 0.0
+
+
+def test_an_optimum_is_the_same_from_another_ones() -> None:
+    evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
+    model = build_model(evidence, balance(TYPICAL, rng=np.random.default_rng(12)), bias_std=0.10)
+    wide = replace(
+        model, priors=tuple(replace(p, std=3.0 * p.std) if p.name == "xrd_bias" else p for p in model.priors)
+    )
+    found, fresh = best_fit(wide, best_fit(model)), best_fit(wide)
+    assert_close(found.composition, fresh.composition, atol=1e-4, because="a run stops at 1e-8 of the cost")
+    assert_close(found.chi_square, fresh.chi_square, atol=1e-5, because="the same")

@@ -19,7 +19,7 @@ from xrdcomp.refinement.covariance import FOREIGN_LIPID, foreign_share, residual
 from xrdcomp.refinement.parameters import build_parameters
 from xrdcomp.refinement.refine import Refinement, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.reflections import bin_means
-from xrdcomp.refinement.solver import _second_order, minimizer_result, solve_linear, solve_nonnegative
+from xrdcomp.refinement.solver import LeastSquares, _second_order, minimizer_result, solve_linear, solve_nonnegative
 from xrdcomp.stages import fit_pattern
 
 HA = load_phase("hydroxyapatite")
@@ -260,3 +260,30 @@ def test_amorphous_matter_of_another_kind_comes_in_step_by_step() -> None:
     assert share(FOREIGN_LIPID - 0.05) == pytest.approx(1.0)
     assert share(-0.5, whole=0.05) == 0.0
     assert foreign_share(names[:2], crystalline[:2], np.array([1.0, 1.0]), covariance[:2, :2]) == 0.0
+
+
+def test_products_are_taken_over_from_columns_that_are_the_same() -> None:
+    fit = Refinement.run(made_pattern(seed=3), [HA], INSTRUMENT)
+    fixed = fit.model.fixed.copy()
+    fixed[:, [2, 5]] *= 1.0 + np.linspace(0.0, 0.5, len(fixed))[:, None]
+    other = replace(fit.model, fixed=fixed)
+    found = LeastSquares(other, fit.table, fit.points, LeastSquares(fit.model, fit.table, fit.points))
+    fresh = LeastSquares(other, fit.table, fit.points)
+    for name in ("fixed", "fixed_gram", "fixed_right"):
+        expected = getattr(fresh, name)
+        scale = float(np.abs(expected).max())
+        assert_close(getattr(found, name) / scale, expected / scale, atol=1e-13, because="order of sums")
+
+
+def test_the_last_step_leaves_minimum_and_derivatives_where_they_are() -> None:
+    """Derivatives of a run may be those from a tenth of a standard deviation away; the minimum may not."""
+    fit = Refinement.run(made_pattern(seed=3), [HA], INSTRUMENT)
+    solution, problem = fit.solution, LeastSquares(fit.model, fit.table, fit.points)
+    state = problem.state(solution.free, solution.linear_prior)
+    hessian, gradient = problem.normal(state, solution.free)
+    _, promise = problem.step(hessian, gradient, solution.free, 0.0)
+    misfit = max(1.0, solution.cost / len(fit.points))
+    assert_close(np.sqrt(max(promise, 0.0) / misfit), 0.0, atol=0.05, because="standard deviations along a step")
+    kept, own = solution.jacobian / fit.points.sigma[:, None], state.jacobian
+    change = np.linalg.norm(kept - own, axis=0) / np.linalg.norm(own, axis=0)
+    assert_close(change, 0.0, atol=0.05, because="derivatives change by about a half over their own width")
