@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from xrdcomp.refinement.reflections import bin_means
 from xrdcomp.refinement.solver import solve_nonnegative
 from xrdcomp.search.nuisance import separate_peaks
 from xrdcomp.units import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _SMALLEST_NM = 30.0  # of crystals whose reflections are told from broad maxima
 _BROAD = 3.0  # widths of the phase's reflections that those maxima have at least
@@ -39,6 +43,8 @@ _RANGE = (0.02, 4.0)  # of the fitted amount
 _CLEAR = 4.0  # standard deviations of a maximum
 _MOST_SHARP = 60
 _MOST_BROAD = 400  # maxima, which a wide scan with narrow reflections would have thousands of
+_SUPPORT = 3.0  # widths to either side, where 1e-11 of a maximum is left
+_RIDGE = 1e-5  # of a column's norm: settles columns that say the same, far above rounding of the normal equations
 _FAINT = 0.2  # of the mean height, of the fainter half of unknown reflections
 
 
@@ -110,6 +116,8 @@ def _unknown_curve(
 
     The curve is 0 where points are masked.
     """
+    from scipy import sparse
+
     points, solution, n_phases = fit.points, fit.solution, len(fit.phases)
     x, sigma, seen = points.two_theta, points.sigma, ~points.masked
     groups = {k: _groups(fit, k) for k, phase in enumerate(fit.phases) if phase.id in light}
@@ -133,7 +141,7 @@ def _unknown_curve(
     left = np.where(seen, points.measured - system.curve, 0.0)
     more = _sharp(x, left, points.own_sigma, fwhm, np.concatenate([item.place for item in groups.values()]))
     if len(more):
-        broad = np.concatenate([broad, _maxima(x, more, fwhm)], axis=1)
+        broad = sparse.hstack([broad, _maxima(x, more, fwhm)], format="csc")
         system = solve(broad)
     n = described.shape[1]
     std = system.std(own.shape[1], seen)
@@ -154,14 +162,20 @@ def _unknown_curve(
     return np.where(seen, unknown, 0.0), weighed
 
 
-def _maxima(x: FloatArray, places: FloatArray, fwhm: float) -> FloatArray:
-    """Maxima of unit height at some places, (n, places)."""
-    return np.asarray(np.exp(-4.0 * np.log(2.0) * ((x[:, None] - places) / fwhm) ** 2))
+def _maxima(x: FloatArray, places: FloatArray, fwhm: float) -> sparse.csc_array:
+    """Maxima of unit height at some places, (n, places), as far as three widths."""
+    from scipy import sparse
+
+    first, last = (np.searchsorted(x, places + side * _SUPPORT * fwhm) for side in (-1.0, 1.0))
+    ends = np.concatenate([[0], np.cumsum(last - first)])
+    rows = np.arange(ends[-1]) + np.repeat(first - ends[:-1], last - first)
+    away = (x[rows] - np.repeat(places, last - first)) / fwhm
+    return sparse.csc_array((np.exp(-4.0 * np.log(2.0) * away**2), rows, ends), shape=(len(x), len(places)))
 
 
 def _sharp(x: FloatArray, left: FloatArray, sigma: FloatArray, fwhm: float, taken: FloatArray) -> FloatArray:
     """Places of sharp maxima in what is left, none within a width of places that are taken."""
-    shape = _maxima(x, np.array([x[len(x) // 2]]), fwhm)[:, 0]
+    shape = _maxima(x, np.array([x[len(x) // 2]]), fwhm).data
     shape = shape[shape > 0.01]
     height = np.convolve(left, shape, mode="same") / float((shape**2).sum())
     clear = height > _CLEAR * np.sqrt(np.convolve(sigma**2, shape**2, mode="same")) / float((shape**2).sum())
@@ -188,7 +202,7 @@ class _System:
         cls,
         described: FloatArray,
         prior: FloatArray,
-        maxima: FloatArray,
+        maxima: sparse.csc_array,
         y: FloatArray,
         sigma: FloatArray,
         mean: float,
@@ -199,19 +213,31 @@ class _System:
 
         `prior` are inverse variances of what is described, `mean` that of the heights of maxima.
         """
-        every = np.concatenate([described, maxima], axis=1)
-        n = len(y) // per_bin
+        from scipy import sparse
+
+        n, m = len(y) // per_bin, described.shape[1]
         error = np.sqrt(bin_means(sigma**2, n) / per_bin)
-        columns = bin_means(every, n) / error[:, None]
-        norm = np.sqrt((columns**2).sum(axis=0)) + 1e-30
+        columns = bin_means(described, n) / error[:, None]
+        # maxima are short: their bins are summed, and multiplied, where they are
+        entry = maxima.tocoo()
+        row, inside = entry.row // per_bin, entry.row < n * per_bin
+        short = sparse.csc_array(
+            ((entry.data / error[np.minimum(row, n - 1)] / per_bin)[inside], (row[inside], entry.col[inside])),
+            shape=(n, maxima.shape[1]),
+        )  # fmt: skip
+        beside = short.T @ columns
+        gram = np.block([[columns.T @ columns, beside.T], [beside, (short.T @ short).toarray()]])
+        norm = np.sqrt(np.diag(gram)) + 1e-30
         norm[norm < 1e-3 * np.median(norm)] = np.inf  # beneath masked points
-        columns /= norm
-        ridge = np.append(np.sqrt(prior), np.zeros(maxima.shape[1])) / norm + 1e-6
-        upper: FloatArray = np.asarray(np.linalg.qr(np.concatenate([columns, np.diag(ridge)]), mode="r"))
-        cost = np.append(np.zeros(described.shape[1]), np.full(maxima.shape[1], 1.0 / mean)) / norm
-        right = columns.T @ (bin_means(y, n) / error) - cost
+        ridge = np.append(np.sqrt(prior), np.zeros(maxima.shape[1])) / norm + _RIDGE
+        gram /= np.outer(norm, norm)
+        gram[np.diag_indices_from(gram)] += ridge**2
+        upper: FloatArray = np.asarray(np.linalg.cholesky(gram).T)
+        cost = np.append(np.zeros(m), np.full(maxima.shape[1], 1.0 / mean))
+        normal = bin_means(y, n) / error
+        right = (np.append(columns.T @ normal, np.asarray(short.T @ normal)) - cost) / norm
         found = solve_nonnegative(upper, np.linalg.solve(upper.T, right)) / norm
-        curve = every @ found
+        curve = described @ found[:m] + maxima @ found[m:]
         return cls(values=found, curve=curve, upper=upper, norm=norm, misfit=(y - curve) / sigma)
 
     def std(self, n: int, seen: BoolArray) -> FloatArray:
