@@ -90,6 +90,7 @@ thermal.curve|_CARRIER_VOLUME_CM3|gains of 0.24 mg by 800 °C in raw files|measu
 composition.priors|BLANK_GAIN|half of the error is the background's|judgement|nothing yet
 composition.priors|UNSEEN_EXPONENT|mostly there is none|judgement|worlds, unlisted crystals
 composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the other|judgement|worlds
+composition.priors|BARE_MINERAL_PROBABILITY|heated bone, synthetic apatite and standards are few|judgement|calibration by X-rays alone
 composition.priors|UNKNOWN_KIND_STD|as `UNCONTROLLED_STD`|the same patterns|nothing else yet
 composition.priors|LITTLE|apatite in doubt below a tenth of a specimen|judgement|a gypsum standard
 composition.priors|DISCREPANCY_DOF|common where there is too little to estimate it|Lange, Little & Taylor 1989|sweeps, worlds

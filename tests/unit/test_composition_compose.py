@@ -530,6 +530,21 @@ def test_a_pure_mineral_may_be_pure_and_a_tissue_is_not() -> None:
     assert (tissue.draws[:, 1] > 0).all()
 
 
+def test_a_bare_mineral_of_tissue_has_little_soft_and_tissue_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare, full = (xrd_amounts(x, stds=0.5 * STDS) for x in (np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]), TYPICAL))
+
+    def soft() -> list[Estimate]:
+        return [compose_evidence(amounts, None).identifiable_sums["organic_and_water"] for amounts in (bare, full)]
+
+    found = soft()
+    monkeypatch.setattr(priors, "BARE_MINERAL_PROBABILITY", 1e-12)
+    before = soft()
+    assert found[0].value < 0.8 * before[0].value
+    assert found[0].std is not None
+    assert found[0].high > 2.0 * found[0].std, "as far as what is soft can hide"
+    assert found[1].value == pytest.approx(before[1].value, abs=0.1 * before[1].std)
+
+
 def test_without_an_empty_holder_the_scale_is_less_certain() -> None:
     recipe = CompositionRecipe(xrd_bias_std=0.15)  # wide enough to dominate; background is in the fit's amounts
     open_air = compose_evidence(xrd_amounts(TYPICAL), None, recipe)

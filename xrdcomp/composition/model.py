@@ -308,10 +308,15 @@ class JointModel:
             total += (parts - 1) * float(np.log1p(priors.MINERAL_FLOOR))
         else:
             total -= _mean_log_mineral(parts, others)
-        if self.thermal is None and not self.tissue:
-            # a powder of minerals has mostly nothing soft: its sum is sparse, where two flat parts would exclude zero
+        if self.thermal is None:
+            # a powder of minerals has mostly nothing soft: its sum is sparse, where two flat parts would exclude zero;
+            # the mineral of tissue may be bare as well
             soft = composition[:, [ORGANIC, WATER]].sum(axis=1)
-            total += (priors.SOFT_EXPONENT - 2.0) * np.log(soft + priors.SOFT_FLOOR)
+            sparse = (priors.SOFT_EXPONENT - 2.0) * np.log(soft + priors.SOFT_FLOOR)
+            if self.tissue:
+                bare = priors.BARE_MINERAL_PROBABILITY
+                sparse = np.log1p(bare * np.expm1(sparse - _log_mean_sparse()))
+            total += sparse
         if UNSEEN not in self.absent:
             total += (priors.UNSEEN_EXPONENT - 1.0) * np.log(composition[:, UNSEEN] + priors.UNSEEN_FLOOR)
         if self.carbonate_is_assumed and CARBONATE not in self.absent:
@@ -334,6 +339,13 @@ def _mean_log_mineral(parts: int, others: int) -> float:
     density = np.exp((parts - 1) * np.log(grid) + (others - 1) * np.log1p(-grid))
     weighted = density * (grid + priors.MINERAL_FLOOR) ** -(parts - 1.0)
     return float(np.log(weighted.sum() / density.sum()))
+
+
+@lru_cache
+def _log_mean_sparse() -> float:
+    """Logarithm of the mean of the sparse prior of what is soft over a flat (mineral, organic, water)."""
+    soft = (np.arange(4000) + 0.5) / 4000
+    return float(np.log(np.mean(2.0 * soft * (soft + priors.SOFT_FLOOR) ** (priors.SOFT_EXPONENT - 2.0))))
 
 
 @lru_cache

@@ -112,6 +112,9 @@ SOFT_EXPONENT = 0.2
 """Dirichlet exponent of what is soft, organic and water together, in a specimen of unknown kind (judged)."""
 SOFT_FLOOR = 0.01
 """The same for what is soft in a specimen of unknown kind: what halos are told from a background to at best."""
+BARE_MINERAL_PROBABILITY = 0.05
+"""Probability before measuring that a specimen with the mineral of tissue is a powder of it with hardly anything soft:
+heated bone, synthetic apatite, a standard (judged)."""
 UNKNOWN_KIND_STD = 0.16
 """Relative standard uncertainty of b for amorphous matter of unknown kind: what measured organic matter of
 the RockJock library scatters by about the calculated ratio of crystals and diffuse scattering."""
