@@ -786,6 +786,18 @@ def test_crystals_of_no_phase_have_a_place_among_the_others() -> None:
     assert found.budget[UNIDENTIFIED]["unidentified"] > 0.1, "their scattering per gram; the rest is where they end"
 
 
+def test_unknown_crystals_beside_an_apatite_that_nobody_can_exclude_may_be_a_third_as_much() -> None:
+    """Their mass is known to a factor of three whether or not the sum of all crystals can be told."""
+    soft = replace(powder(organic=0.06), amounts=np.array([0.0, 0.18, 0.0]))
+    for phases, told in (((), True), ((phase("hydroxyapatite", "inconclusive", None),), False)):
+        found = compose_evidence(soft, None, tissue=False, unidentified=(2.8, 0.03), phases=phases)
+        unknown = found.components[UNIDENTIFIED]
+        assert unknown is not None
+        assert ("crystalline" in found.identifiable_sums) is told
+        assert unknown.low < 0.85, "0.94, and 0.84 at a third of the mass"
+        assert unknown.high == 1.0
+
+
 def test_a_spike_with_crystals_of_no_phase_leaves_them_the_rest() -> None:
     standard = InternalStandard(id="corundum", fraction=0.2)
     found = compose_evidence(

@@ -790,6 +790,13 @@ def _soft_share(model: JointModel) -> tuple[float, float]:
     return 1.0 - weighed, float(np.sqrt(gradient @ xrd.covariance @ gradient + (weighed * scale) ** 2))
 
 
+def _soft_range(model: JointModel) -> tuple[float, float]:
+    """Ends between which the mass fraction of what is no crystal lies with 95 %."""
+    share, std = _soft_share(model)
+    low, high = (float(np.clip(share + sign * 1.96 * std, 0.0, 1.0)) for sign in (-1.0, 1.0))
+    return low, high
+
+
 def _pure_or_mixed(
     components: Mapping[str, Estimate | None], sums: Mapping[str, Estimate], model: JointModel
 ) -> tuple[dict[str, Estimate | None], dict[str, Estimate]]:
@@ -800,8 +807,7 @@ def _pure_or_mixed(
     nothing else where it lies within its uncertainty of nothing, and a mixture in any case. Each interval is the union
     of that of the draws and what this sum allows; the single parts follow, so that no two ends contradict each other.
     """
-    share, std = _soft_share(model)
-    low, high = (float(np.clip(share + sign * 1.96 * std, 0.0, 1.0)) for sign in (-1.0, 1.0))
+    low, high = _soft_range(model)
     soft, hard = sums["non_crystalline"], sums["crystalline"]
     out = {**sums, "non_crystalline": soft.reaching(low, high), "crystalline": hard.reaching(1.0 - high, 1.0 - low)}
     parts = dict(components)
@@ -889,6 +895,10 @@ def _report(
         on_basis |= {COMPONENTS[H]: apatite.reaching(0.0, 0.0), UNIDENTIFIED: unknown.reaching(1.0, most)}
     if as_received and alone and "non_crystalline" in sums:
         on_basis, sums = _pure_or_mixed(on_basis, sums, model)
+    elif as_received and alone and model.xrd is not None and unknown is not None:
+        # apatite that nobody can exclude keeps all crystals from being weighed, the unknown ones not
+        low, high = _soft_range(model)
+        on_basis[UNIDENTIFIED] = unknown.reaching(1.0 - high, 1.0 - low)
     return Composition(
         basis="as_received" if as_received else "dry",
         method=model.method,
