@@ -373,10 +373,16 @@ class _Suspect:
         return rise > _NEARLY_ALL * (rise + left)
 
     def out_of_ratio(self, library_size: int) -> str:
-        """Doubt reflections that disagree by more than texture makes, where something else is wrong too."""
+        """Doubt reflections that disagree by more than texture makes, where something else is wrong too.
+
+        Where the fit does not describe the pattern they must agree as well as a candidate's, unless they run together.
+        """
         score, described = self.score, self.search.fit.describes_pattern
         complete = described and score.reflections_seen == score.reflections_expected
-        if complete or score.consistency < _OUT_OF_RATIO or self.proved(library_size):
+        agree = score.consistency < _OUT_OF_RATIO
+        if not described and score.size_nm > _SMALL_NM:
+            agree = score.in_ratio
+        if complete or agree or self.proved(library_size):
             return ""
         counts = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
         where = "" if described else ", in a fit that does not describe the pattern"
