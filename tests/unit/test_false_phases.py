@@ -145,3 +145,20 @@ def test_a_pattern_that_shows_nothing_has_a_composition_of_unknowns() -> None:
     assert composition.method == "xrd"
     assert [message.code for message in composition.messages] == ["XRD_NOT_USED"]
     assert {claim.verdict for claim in undecided_claims("nothing shows")} == {"inconclusive"}
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_another_oxide_of_less_than_two_nanometres_is_surely_no_apatite(seed: int) -> None:
+    """Maxima of an iron oxide of the corundum type, 5 to 10 degrees wide, which apatite of any cell could imitate."""
+    base, rng = load_phase("corundum"), np.random.default_rng([91, seed])
+    cell = replace(base.cell, a=1.06 * base.cell.a, b=1.06 * base.cell.b, c=1.08 * base.cell.c)
+    iron = tuple("Fe" if element == "Al" else element for element in base.site_element)
+    oxide = replace(base, id="iron_oxide", cell=cell, site_element=iron)
+    conditions, _ = vary_conditions(np.random.default_rng([92, seed]))
+    model = SpecimenModel(other={oxide.id: 1.0}, other_size_nm=1.6)
+    phases = {oxide.id: oxide, "hydroxyapatite": load_phase("hydroxyapatite")}
+    found = expected_pattern(model, conditions, phases, rng)
+    result = xc.analyze(measure(found.two_theta, found.specimen + found.background, conditions, rng, "oxide"))
+    assert "detected" not in {phase.decision for phase in result.phases}
+    apatite = result.composition.components["crystalline_hydroxyapatite"]
+    assert apatite is None or apatite.low == 0.0

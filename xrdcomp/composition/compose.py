@@ -889,10 +889,12 @@ def _report(
     # unknown crystals are weighed to a factor of three: beside a standard the draws alone say what is left
     alone = model.method == "xrd" or (model.method == "xrd+internal_standard" and UNIDENTIFIED not in names)
     apatite, unknown = on_basis.get(COMPONENTS[H]), on_basis.get(UNIDENTIFIED)
-    if model.xrd is not None and not model.xrd.apatite_certain and apatite is not None and unknown is not None:
+    if model.xrd is not None and not model.xrd.apatite_certain and apatite is not None:
         # reflections that may be an apatite's may as well be of what the library does not hold
-        most = min(unknown.high + apatite.high, sums["crystalline"].high if "crystalline" in sums else 1.0)
-        on_basis |= {COMPONENTS[H]: apatite.reaching(0.0, 0.0), UNIDENTIFIED: unknown.reaching(1.0, most)}
+        on_basis[COMPONENTS[H]] = apatite.reaching(0.0, 0.0)
+        if unknown is not None:
+            most = min(unknown.high + apatite.high, sums["crystalline"].high if "crystalline" in sums else 1.0)
+            on_basis[UNIDENTIFIED] = unknown.reaching(1.0, most)
     if as_received and alone and "non_crystalline" in sums:
         on_basis, sums = _pure_or_mixed(on_basis, sums, model)
     elif as_received and alone and model.xrd is not None and unknown is not None:

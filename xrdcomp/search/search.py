@@ -517,6 +517,7 @@ _MAX_FOUND = 6
 _MAIN_SHARE = 0.3  # of the Bragg intensity, from which on a phase gets all parameters
 _MIN_INTENSITY_SHARE = 5e-4
 _CELL_KEPT = 0.008  # mean relative change of spacings by refinement; impossible cells begin there
+_SUBSTITUTED = 0.012  # of an axis, beyond the end members: a fifth of carbonate shortens a of hydroxyapatite by as much
 _SMALLEST_NM = 6.0  # templates have 20 nm and more; below a third of that, amorphous scattering is followed
 _FAR_OUT_OF_RATIO = 20.0  # χ² per reflection: small crystals, whose reflections run together, stay below 10
 _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the start from the phases asked for
@@ -1116,12 +1117,15 @@ def implausible(fit: Refinement, phase: Phase) -> str:
 def other_cell(fit: Refinement, phase: Phase) -> str:
     """Reason to doubt a phase whose axes, each by itself, are not those that the compound can have; else none.
 
-    An apatite with another cell is another apatite: its members are compared with each other.
+    An apatite with another cell is another apatite, and its members are compared with each other. Only where crystals
+    have a few nanometres is a cell beyond those of all members what the fit makes of other maxima.
     """
-    if phase.is_apatite:
+    inverse = min(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
+    if phase.is_apatite and inverse * _SMALL_NM < 1.0:
         return ""
     optics = 0.0 if fit.instrument.calibrated else report.OPTICS_CELL_STD
-    for axis, (low, high) in phase.cell_tolerance.items():
+    ranges = _family_ranges(phase) if phase.is_apatite else phase.cell_tolerance
+    for axis, (low, high) in ranges.items():
         found, nominal = fit.parameter("cell", phase.id, axis), float(getattr(phase.cell, axis))
         if found is None or found.std is None:
             continue
@@ -1134,3 +1138,14 @@ def other_cell(fit: Refinement, phase: Phase) -> str:
                 f"{100 * high:+.2f} %"
             )
     return ""
+
+
+def _family_ranges(phase: Phase) -> dict[str, tuple[float, float]]:
+    """Ranges of a and c relative to an apatite's own, from the smallest to the largest of the library's members."""
+    members = [member for member in library(()) if member.is_apatite]
+    out = {}
+    for axis in ("a", "c"):
+        nominal = float(getattr(phase.cell, axis))
+        ends = [float(getattr(member.cell, axis)) / nominal - 1.0 for member in members]
+        out[axis] = min(ends) - _SUBSTITUTED, max(ends) + _SUBSTITUTED
+    return out
