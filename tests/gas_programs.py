@@ -179,6 +179,35 @@ LATE_WATER = {
         Pool(mass=0.03, peak_c=690, energy_kj=180),
     ],
 }  # fmt: skip
+# Ammonium sulfate goes in two stages by 450 °C, the chloride sublimes [Kiyoura & Urano 1970; Chaiken 1962]; an order
+# below 1 is that of a surface
+AMMONIUM = {
+    "sulfate": [Pool(mass=0.2, peak_c=315, energy_kj=115), Pool(mass=0.8, peak_c=425, energy_kj=140, order=0.5)],
+    "sulfate and chloride": [
+        Pool(mass=0.45, peak_c=290, energy_kj=85, order=0.4), Pool(mass=0.11, peak_c=320, energy_kj=115),
+        Pool(mass=0.44, peak_c=425, energy_kj=140, order=0.5),
+    ],
+    "sulfate in sand": [
+        Pool(mass=0.16, peak_c=315, energy_kj=115), Pool(mass=0.62, peak_c=425, energy_kj=140, order=0.5),
+    ],
+}  # fmt: skip
+# more water above 200 °C than 8 % of the dry specimen, and a carbonate
+CARBONATED = {
+    "old cement paste": [
+        Pool(mass=0.08, peak_c=110, energy_kj=50, order=1.5), Pool(mass=0.05, peak_c=170, energy_kj=70, order=1.5),
+        Pool(mass=0.055, peak_c=285, energy_kj=75, order=2.5), Pool(mass=0.045, peak_c=450, energy_kj=185),
+        Pool(mass=0.04, peak_c=700, energy_kj=190),
+    ],
+    "paste with aluminate": [
+        Pool(mass=0.06, peak_c=110, energy_kj=50, order=1.5), Pool(mass=0.06, peak_c=235, energy_kj=80, order=1.8),
+        Pool(mass=0.03, peak_c=355, energy_kj=90, order=2), Pool(mass=0.035, peak_c=445, energy_kj=180),
+        Pool(mass=0.05, peak_c=705, energy_kj=190),
+    ],
+    "alumina gel on calcite": [
+        Pool(mass=0.09, peak_c=100, energy_kj=45, order=1.3), Pool(mass=0.09, peak_c=250, energy_kj=80, order=2),
+        Pool(mass=0.04, peak_c=405, energy_kj=110, order=2), Pool(mass=0.12, peak_c=755, energy_kj=195, order=0.67),
+    ],
+}  # fmt: skip
 # with their char in an inert gas, van Krevelen, Properties of Polymers, chapter 21; chitin about a quarter
 POLYMERS = {
     "epoxy": [Pool(mass=1.0, peak_c=385, energy_kj=170, order=1.3, char=0.12)],

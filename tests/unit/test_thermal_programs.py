@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.gas_programs import (
+    AMMONIUM,
+    CARBONATED,
     CHARRING,
     FADING,
     GELS,
@@ -227,6 +229,108 @@ def test_interval_holds_the_reading_without_tissue(
     assert mineral.ci95[0] - 0.004 <= true <= mineral.ci95[1] + 0.004
     stated = compose(result, recipe=Recipe(specimen=SpecimenRecipe(kind="tissue")))
     assert "FUSION_ORGANIC_OPEN" not in [message.code for message in stated.messages]
+
+
+@pytest.mark.parametrize("name", list(AMMONIUM))
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("rate", [3.0, 10.0])
+def test_salts_that_evaporate_are_not_organic_for_sure(name: str, gas: Atmosphere, rate: float) -> None:
+    """They leave no mineral and no char; of organic matter polymers alone do so."""
+    result = analyze_tga(make(AMMONIUM[name], Programme(gas=gas, rate=rate)).run, NO_BUOYANCY)
+    assert result.nature != "tissue"
+    organic = compose(result)["organic"]
+    assert organic is None or organic.ci95[0] < 1e-9
+    assert result.nature == "not_tissue" or "salts of ammonium" in result.nature_reason
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+def test_organic_matter_without_mineral_is_known_by_its_char(gas: Atmosphere) -> None:
+    collagen = [replace(p, mass=0.9 * p.mass / 0.25) for p in bone(carbonate=0.0) if 300 < p.peak_c < 450]
+    collagen.append(Pool(mass=0.08, peak_c=80, energy_kj=45))
+    collagen += [Pool(mass=0.01, peak_c=t, energy_kj=200, order=1.5) for t in (500, 580)]  # charring goes on
+    if gas == "air":
+        collagen = [replace(p, mass=0.65 * p.mass) for p in collagen] + [Pool(mass=0.33, peak_c=510, energy_kj=140)]
+    result = analyze_tga(make(collagen, Programme(gas=gas)).run, NO_BUOYANCY)
+    assert (result.nature == "tissue") == (gas == "air"), "nitrogen leaves char that may be mineral"
+    assert compose(result)["organic"].ci95[0] > 0.6
+
+
+@pytest.mark.parametrize("name", list(CARBONATED))
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_water_of_cement_and_gels_beside_a_carbonate_is_not_organic(name: str, gas: Atmosphere, rate: float) -> None:
+    """It goes sooner than organic matter, or only slows down until portlandite goes."""
+    result = analyze_tga(make(CARBONATED[name], Programme(gas=gas, rate=rate)).run, NO_BUOYANCY)
+    assert result.nature != "tissue"
+    assert compose(result)["organic"] is None
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+def test_hydroxyl_of_sepiolite_may_be_all_of_the_carbonate(gas: Atmosphere) -> None:
+    """It goes at 820 °C, later than that of clays, and nothing says that the specimen is no such mineral."""
+    result = analyze_tga(make(LATE_WATER["sepiolite"], Programme(gas=gas)).run, NO_BUOYANCY)
+    composition = compose(result)
+    assert composition["carbonate"].ci95[0] < 0.002
+    assert "FUSION_HYDROXYL" in [message.code for message in composition.messages]
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+@pytest.mark.parametrize("calcite", [0.05, 0.3, 0.8])
+def test_calcite_alone_is_told_by_its_shrinking_grains(calcite: float, rate: float, gas: Atmosphere) -> None:
+    """First-order hydroxyl of silicates is not (above), and in oxygen carbon that burns is named."""
+    pools = [Pool(mass=0.4397 * calcite, peak_c=775, energy_kj=190, order=2 / 3)]
+    result = analyze_tga(make(pools, Programme(rate=rate, gas=gas, end_c=1000.0)).run)
+    composition = compose(result)
+    assert composition["carbonate"].ci95[0] - 1e-3 <= 0.5996 * calcite <= composition["carbonate"].ci95[1] + 1e-3
+    assert composition["carbonate"].ci95[0] > 0.55 * calcite
+    notes = {message.code: message for message in result.messages}
+    assert ("TGA_AS_CALCITE" in notes) == (calcite < (0.9 if gas == "air" else 0.34))
+    if "TGA_AS_CALCITE" in notes:
+        assert notes["TGA_AS_CALCITE"].severity == ("warning" if gas == "air" else "info")
+
+
+def test_tissue_whose_charring_hides_most_of_the_carbonate() -> None:
+    """Its rate rises by a third over the valley: what coal and resins lose while they char only fades."""
+    spread = [Pool(mass=0.007, peak_c=t, energy_kj=230) for t in (690, 750, 810)]
+    collagen = [Pool(mass=0.50, peak_c=335, energy_kj=110, order=2.2, char=0.2)]
+    tail = [Pool(mass=0.02, peak_c=t, energy_kj=200, order=1.5) for t in (480, 580)]
+    water = [Pool(mass=0.07, peak_c=80, energy_kj=45)]
+    result = analyze_tga(
+        make([*water, *collagen, *tail, *spread], Programme(gas="nitrogen", rate=15.0)).run, NO_BUOYANCY
+    )
+    assert result.nature == "tissue", result.nature_reason
+
+
+def test_late_char_of_nearly_no_mineral_is_no_carbonate() -> None:
+    collagen = [Pool(mass=0.6, peak_c=335, energy_kj=160, order=1.6), Pool(mass=0.29, peak_c=505, energy_kj=140)]
+    late = [Pool(mass=0.08, peak_c=80, energy_kj=45), Pool(mass=0.016, peak_c=690, energy_kj=190)]
+    result = analyze_tga(make([*collagen, *late], Programme()).run, NO_BUOYANCY)
+    assert result.nature == "tissue", result.nature_reason
+
+
+@pytest.mark.parametrize(
+    ("resin", "organic"),
+    [
+        (Pool(mass=0.4, peak_c=352, energy_kj=195), 0.55),  # an acrylic
+        (Pool(mass=0.4, peak_c=467, energy_kj=240), 0.55),  # polyethylene
+        (Pool(mass=0.4, peak_c=300, energy_kj=180, char=0.24), 0.55),  # a polysaccharide
+    ],
+)
+def test_char_of_embedded_bone_is_not_that_of_protein(resin: Pool, organic: float) -> None:
+    pools = [replace(p, mass=0.6 * p.mass) for p in bone()]
+    result = analyze_tga(make([*pools, resin], Programme(gas="nitrogen")).run, NO_BUOYANCY)
+    assert result.nature == "tissue", result.nature_reason
+    low, high = result.quantities["organic"].ci95
+    assert low <= organic <= high
+
+
+def test_fat_in_nitrogen_beside_bone_is_more_than_hydroxides_lose() -> None:
+    fatty = [*bone(organic=0.02, water=0.05), Pool(mass=0.42, peak_c=405, energy_kj=190, char=0.02)]
+    result = analyze_tga(make(fatty, Programme(gas="nitrogen")).run, NO_BUOYANCY)
+    assert result.nature == "tissue", result.nature_reason
+    low, high = result.quantities["organic"].ci95
+    assert low <= 0.44 <= high
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
