@@ -942,23 +942,23 @@ class _Search:
             self._drop(lost)
 
     def _able(self, scores: dict[str, Score], ranking: nuisance.Ranking | None, judged: Collection[str]) -> list[Score]:
-        """The best score of a phase that may be accepted, and those near it, best first.
+        """The best score of a phase that may be accepted, and those near it, in the order of the library.
 
         Reflections of weaker ones are not looked at; what is seen of the others goes into `scores`, those of phases
         that were `judged` before excepted.
         """
-        has_apatite, able = any(p.is_apatite for p in self.residual.fit.phases), list[Score]()
+        has_apatite, able, best = any(p.is_apatite for p in self.residual.fit.phases), set[str](), 0.0
         for score in sorted(scores.values(), key=lambda s: -s.z):
             name = score.phase.id
-            if score.z <= self.threshold or (able and score.z <= _RIVAL_SHARE * able[0].z):
+            if score.z <= max(self.threshold, _RIVAL_SHARE * best):
                 break
             if not score.phase.quantifiable or name in self.refused or (has_apatite and score.phase.is_apatite):
                 continue
             if ranking is not None and name not in judged:
                 score = scores[name] = ranking.checked(score)
             if score.reflections_agree:
-                able.append(score)
-        return able
+                able, best = able | {name}, max(best, score.z)
+        return [score for name, score in scores.items() if name in able]
 
     def _refined_with(self, score: Score, moved: Mapping[str, float]) -> Refinement:
         """Refine with one more phase; reflections of nothing that is fitted, or of this phase, are left out meanwhile.
