@@ -335,7 +335,8 @@ def organic_limits(tga: TgaResult) -> tuple[float, float]:
     little = organic < _MOST_SILANOL * (1.0 - water)
     inert = tga.char_fraction is not None
     shape = tga.temperature_c, tga.mass_fraction, tga.heating_rate_k_min, tga.boundary_c, tga.boundary_mass
-    salts = float(tga.boundary_mass[2]) <= _MUCH_MINERAL and _leaves_no_char(*shape, inert=inert)
+    bare = len(tga.boundary_mass) > 2 and float(tga.boundary_mass[2]) <= _MUCH_MINERAL
+    salts = bare and _leaves_no_char(*shape, inert=inert)
     return organic if little or salts else 0.0, residue if inert and residue <= _MUCH_MINERAL else 0.0
 
 
