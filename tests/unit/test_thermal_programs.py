@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from tests.gas_programs import (
     AMMONIUM,
@@ -31,7 +32,7 @@ from tests.gas_programs import (
 )
 from tests.helpers import assert_close
 from tests.unit.thermal_curves import beside_phases
-from xrdcomp.data import Atmosphere
+from xrdcomp.data import Atmosphere, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import Recipe, SpecimenRecipe, ThermalRecipe
 from xrdcomp.results import TgaResult
@@ -116,6 +117,37 @@ def test_jumps_are_found_on_steep_flanks(jump: tuple[float, float], reading_s: f
     (said,) = [m for m in result.messages if m.code == "TGA_JUMP"]
     assert_close(said.facts["lost"], -jump[1], atol=0.002, because="noise and curvature on the steepest flank")
     holds(result, atol=0.008)
+
+
+def filtered(run: TgaRun, spread_s: float) -> TgaRun:
+    """The run as a software exports it that smooths by a Gaussian over a standard deviation of some seconds."""
+    return replace(run, mass=gaussian_filter1d(run.mass, spread_s / float(run.time_s[1]), mode="nearest"))
+
+
+@pytest.mark.parametrize("jump", [(330.0, -0.02), (480.0, -0.02), (650.0, 0.015), (700.0, -0.02), (860.0, -0.01)])
+@pytest.mark.parametrize("spread_s", [8.0, 15.0])
+def test_jumps_that_smoothing_broadened_are_found(jump: tuple[float, float], spread_s: float) -> None:
+    """Faster than 600 kJ/mol would let any reaction be; they are neither organic matter nor CO2."""
+    whole = analyze_tga(filtered(make(bone(), Programme()).run, spread_s), NO_BUOYANCY)
+    broken = analyze_tga(filtered(make(bone(), Programme(), Faults(jumps=(jump,))).run, spread_s), NO_BUOYANCY)
+    assert "TGA_JUMP" not in {m.code for m in whole.messages}
+    found = [m for m in broken.messages if m.code == "TGA_JUMP"]
+    assert len(found) == 1
+    assert abs(found[0].facts["lost"] + jump[1]) < 0.004
+    for name in ("water", "organic", "carbonate_co2"):
+        assert abs(broken.quantities[name].value - whole.quantities[name].value) < 0.005, name
+
+
+@pytest.mark.parametrize("order", [0.3, 0.5, 2 / 3, 1.0])
+@pytest.mark.parametrize("place", [(140.0, 100.0), (300.0, 110.0), (390.0, 200.0), (465.0, 250.0), (775.0, 200.0)])
+def test_sharp_ends_of_reactions_are_no_broadened_jumps(order: float, place: tuple[float, float]) -> None:
+    pools = [
+        Pool(mass=0.3, peak_c=place[0], energy_kj=place[1], order=order),
+        Pool(mass=0.1, peak_c=330, energy_kj=160),
+    ]
+    for programme in (Programme(), Programme(holds=((105.0, 20.0), (550.0, 20.0)))):
+        result = analyze_tga(filtered(make(pools, programme).run, 20.0), NO_BUOYANCY)
+        assert "TGA_JUMP" not in {m.code for m in result.messages}
 
 
 def test_narrow_reactions_are_no_jumps() -> None:
