@@ -16,11 +16,12 @@ from xrdcomp.composition.evidence import AMORPHOUS, ThermalEvidence, reduce_xrd
 from xrdcomp.composition.model import build_model
 from xrdcomp.composition.priors import (
     AMORPHOUS_RESPONSE,
+    ASSUMED_CARBONATE,
     CARBONATE_INTENSITY,
     NO_AMORPHOUS_PROBABILITY,
     UNCERTAINTY_SPREAD,
 )
-from xrdcomp.composition.sampler import best_fit, sample_posterior
+from xrdcomp.composition.sampler import _draw_simplex, best_fit, sample_posterior
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
 from xrdcomp.units import FloatArray
@@ -284,3 +285,43 @@ def test_an_optimum_is_the_same_from_another_ones() -> None:
     found, fresh = best_fit(wide, best_fit(model)), best_fit(wide)
     assert_close(found.composition, fresh.composition, atol=1e-4, because="a run stops at 1e-8 of the cost")
     assert_close(found.chi_square, fresh.chi_square, atol=1e-5, because="the same")
+
+
+@pytest.mark.parametrize("sparse", [(), [([0], 0.05)], [([0], 0.05), ([1], 0.02)], [([0, 1], 0.05)]])
+@pytest.mark.parametrize("assumed", [None, 2])
+def test_what_is_drawn_has_the_density_that_is_stated(
+    sparse: list[tuple[list[int], float]], assumed: int | None
+) -> None:
+    """Weighed by one over its density it fills the simplex evenly, but for the carbonate that is assumed."""
+    from scipy.stats import norm
+
+    n = 100_000
+    mean = np.repeat([[0.1], [0.2], [0.1]], n, axis=1)
+    root = np.repeat(np.linalg.cholesky(16.0 * np.eye(3) + 4.0)[:, :, None], n, axis=2)
+    x, log_density = _draw_simplex(mean, root, np.random.default_rng(4), sparse, assumed)
+    weight, volume, first = 6.0 * np.exp(-log_density), 1.0, 0.25
+    if assumed is not None:
+        left, share = 1.0 - x[:2].sum(axis=0), ASSUMED_CARBONATE
+        weight *= norm.pdf(x[2], share.mean * left, share.std * left)
+        volume = 3.0 * float(np.diff(norm.cdf([0.0, 1.0], share.mean, share.std))[0])
+        first = 1.0 / 3.0
+    assert (x.sum(axis=0) <= 1.0 + 1e-12).all()
+    error = 4.0 * float(weight.std()) / n**0.5
+    assert_close(weight.mean(), volume, atol=error, because="four standard errors of that many draws")
+    assert_close((weight * x[0]).mean(), first * volume, atol=error, because="the same, of what is at most as large")
+
+
+def test_a_powder_of_minerals_is_drawn_well() -> None:
+    """By X-rays alone most priors gather near nothing: twenty draws of 20 000 counted without draws of their own."""
+    truth, stds = np.array([0.95, 0.02, 0.0, 0.02, 0.01]), np.array([0.01, 0.04, 0.04, 0.03, 0.015])
+    covariance = np.diag((7.0 * stds) ** 2)
+    amounts = amounts_of(
+        names=("quartz", "protein", "lipid", "water", "amorphous_calcium_phosphate"),
+        amounts=7.0 * truth,
+        covariance=covariance,
+        crystalline=(True, False, False, False, False),
+        counting_covariance=0.2 * covariance,
+        blank_measured=False,
+    )
+    model = build_model(reduce_xrd(amounts), None, bias_std=0.16, tissue=False)
+    assert sample_posterior(model, draws=4000, seed=1).effective_size > 600.0

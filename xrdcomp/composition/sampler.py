@@ -10,7 +10,7 @@ the sample is exact whatever the proposal; its quality is the effective sample s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,10 +23,18 @@ from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 _ORDER = (WATER, CARBONATE, ORGANIC, OTHER, UNSEEN, AMORPHOUS)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left."""
+_ORDER_ASSUMED = (WATER, ORGANIC, OTHER, UNSEEN, CARBONATE, AMORPHOUS)
+"""The same where the carbonate is assumed: a share of what is left to it, which is the phosphate."""
 _DOF = 7.0
 """Degrees of freedom of the Student distribution of the constants: tails heavier than any target's."""
 _RIDGE = 0.05
 """Weight of the weak normal term of the proposal in directions that the evidence leaves open."""
+_WIDER = 1.3
+"""Standard deviation of an assumed carbonate in the proposal, over that of its prior."""
+_NEAR_FLOOR, _CUT_SHARE = 5.0, 0.25
+"""How many floors of a sparse prior the draws reach that are cut to where it is high, and how many draws these are."""
+_ENOUGH = 0.2
+"""Effective draws, over those wanted, with which a batch is content."""
 _PILOT = 1500
 """Draws of the two batches from which the proposal learns."""
 _LEAST = 0.25
@@ -99,7 +107,8 @@ class _Coordinates:
     def of(cls, model: JointModel) -> _Coordinates:
         there = [i for i in range(len(PARTS)) if i not in model.absent]
         rest = next(i for i in (H, AMORPHOUS, ORGANIC, OTHER, UNSEEN) if i in there)
-        return cls(free=tuple(i for i in _ORDER if i in there and i != rest), rest=rest)
+        order = _ORDER_ASSUMED if model.carbonate_is_assumed else _ORDER
+        return cls(free=tuple(i for i in order if i in there and i != rest), rest=rest)
 
     def start(self, model: JointModel) -> FloatArray:
         """A composition read off the evidence, then the constants at their prior means."""
@@ -179,7 +188,9 @@ class _Proposal:
         m, parts = design.shape[1:]
         matrix = (whitening @ np.moveaxis(design, 0, -1).reshape(m, -1)).reshape(m, parts, n) * factor.T[:, None]
         target = (whitening @ (model.values[:, None] - offset.T)) * factor.T
-        drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng)
+        free = self.coordinates.free
+        assumed = free.index(CARBONATE) if model.carbonate_is_assumed and CARBONATE in free else None
+        drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng, self._sparse(), assumed)
         x = np.maximum(self.coordinates.complete(drawn.T), 0.0)
         misfit = target - np.einsum("ijn,jn->in", matrix, np.ascontiguousarray(x.T))
         log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=0) - log_q - log_qx
@@ -193,6 +204,14 @@ class _Proposal:
             # the mean weight is the marginal likelihood
             log_evidence=float(log_w.max()) + float(np.log(total / n)),
         )
+
+    def _sparse(self) -> list[tuple[list[int], float]]:
+        """Groups of drawn coordinates whose prior gathers near nothing, and up to where it does."""
+        drawn, model = list(self.coordinates.free), self.model
+        floors: dict[tuple[int, ...], float] = {(ORGANIC, WATER): priors.SOFT_FLOOR} if model.thermal is None else {}
+        floors |= {(UNSEEN,): priors.UNSEEN_FLOOR} if UNSEEN not in model.absent else {}
+        groups = (([drawn.index(i) for i in parts if i in drawn], _NEAR_FLOOR * low) for parts, low in floors.items())
+        return [(places, end) for places, end in groups if places]
 
     def _conditional(self, matrix: FloatArray, target: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean (k, n) and reversed Cholesky factor (k, k, n) of the precision of the free coordinates, for each draw.
@@ -215,7 +234,7 @@ class _Proposal:
         precision[range(k), range(k)] += weak[:, None]
         if self.model.carbonate_is_assumed and CARBONATE in order:
             # h + A + c = 1 - w - o - z - u, so the assumed share of carbonate is linear in the free coordinates
-            share, width = priors.ASSUMED_CARBONATE.mean, 1.3 * priors.ASSUMED_CARBONATE.std * mineral
+            share, width = priors.ASSUMED_CARBONATE.mean, _WIDER * priors.ASSUMED_CARBONATE.std * mineral
             row = np.array([1.0 if index == CARBONATE else share * (index != AMORPHOUS) for index in order]) / width
             precision += np.outer(row, row)[:, :, None]
             right += (row * share / width)[:, None]
@@ -244,24 +263,44 @@ _FAR_FROM_BOUNDS = 8.0
 
 
 def _draw_simplex(
-    mean: FloatArray, reversed_root: FloatArray, rng: np.random.Generator
+    mean: FloatArray,
+    reversed_root: FloatArray,
+    rng: np.random.Generator,
+    sparse: Sequence[tuple[Sequence[int], float]] = (),
+    assumed: int | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Draw the free coordinates inside the simplex; (k, n) and the log density of the proposal.
 
     Every coordinate is a normal, given those before it, cut to what they leave of one: its bounds are known when it
-    is drawn, so no draw is rejected, and the density is the product of the truncated normals.
+    is drawn, so no draw is rejected, and the density is the product of the truncated normals. Of each group of `sparse`
+    coordinates a part of the draws is cut to what lies below the group's end: a prior that is high there alone would
+    else rest on the few draws that happen to come so near to nothing. The coordinate `assumed` is a carbonate that is
+    assumed of what is left to it, however little that is.
     """
     k, n = mean.shape
     out, delta = np.empty((k, n)), np.zeros((k, n))
     left, log_q = np.ones(n), np.zeros(n)
+    group = {j: i for i, (places, _) in enumerate(sparse) for j in places}
+    cut = [rng.random(n) < _CUT_SHARE for _ in sparse]
+    # log of how much denser the cut draws are than the others, -inf where they do not come
+    denser = np.zeros((len(sparse), n))
     for j in range(k):
         r = k - 1 - j
         sd = 1.0 / reversed_root[r, r]
         shift = np.einsum("in,in->n", reversed_root[r + 1 :, r], delta[r + 1 :]) * sd
         centre = mean[j] - shift
+        if j == assumed:
+            share = priors.ASSUMED_CARBONATE
+            centre, sd = share.mean * left, _WIDER * share.std * np.maximum(left, 1e-9)
         uniform = (rng.permutation(n) + rng.random(n)) / n
         low, high = -centre / sd, (left - centre) / sd
-        if (low < -_FAR_FROM_BOUNDS).all() and (high > _FAR_FROM_BOUNDS).all():
+        if j in group:
+            i, end = group[j], np.minimum(sparse[group[j]][1], left)
+            near = (end - centre) / sd
+            z, _ = _truncated(low, np.where(cut[i], near, high), uniform)
+            log_mass = _log_mass(low, high)
+            denser[i] += np.where(centre + sd * z <= end * (1.0 + 1e-9), log_mass - _log_mass(low, near), -np.inf)
+        elif (low < -_FAR_FROM_BOUNDS).all() and (high > _FAR_FROM_BOUNDS).all():
             z, log_mass = ndtri(np.maximum(uniform, 1e-300)), np.zeros(n)
         else:
             z, log_mass = _truncated(low, high, uniform)
@@ -269,7 +308,17 @@ def _draw_simplex(
         delta[r] = out[j] - mean[j]
         log_q += -0.5 * z**2 - 0.5 * float(np.log(2 * np.pi)) - np.log(sd) - log_mass
         left = np.maximum(left - out[j], 0.0)
+    log_q += np.logaddexp(np.log1p(-_CUT_SHARE), np.log(_CUT_SHARE) + denser).sum(axis=0)
     return out, log_q
+
+
+def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Logarithm of the mass of a standard normal distribution between bounds, accurate in both tails."""
+    flip = low > 0
+    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
+    b = np.maximum(b, a + 1e-12)
+    log_a, log_b = log_ndtr(a), log_ndtr(b)
+    return np.asarray(log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300)))
 
 
 def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -332,7 +381,7 @@ def sample_posterior(
             draws = min(draws, _STEP * max(1, round(share * draws / _STEP)))
         size = max(5 * draws // 4 * 2 ** (turn - 1), _PILOT) if turn else _PILOT
         batch = replace(proposal, centre=centre, spread=1.2 * spread).draw(size, rng)
-        if turn and batch.effective_size > 0.2 * draws:
+        if turn and batch.effective_size > _ENOUGH * draws:
             break
     # Systematic resampling turns weighted draws into equally weighted ones with the least added noise; shuffled, so
     # that any part of the draws is a sample as well.
@@ -380,7 +429,8 @@ def sample_mixture(model: JointModel, *, draws: int, seed: int, near: Optimum | 
     parts = [sample_posterior(model, draws=draws, seed=seed, near=near)]
     for i in range(1, len(models)):
         rival = parts[0].log_evidence + float(np.log(prior[0] / prior[i]))
-        parts.append(sample_posterior(models[i], draws=draws, seed=seed + i, rival=rival, beside=parts[0]))
+        beside = parts[0] if parts[0].effective_size > _ENOUGH * draws else None
+        parts.append(sample_posterior(models[i], draws=draws, seed=seed + i, rival=rival, beside=beside))
     log_odds = np.array([part.log_evidence for part in parts]) + np.log(prior)
     probability = np.exp(log_odds - log_odds.max())
     probability /= probability.sum()
