@@ -129,6 +129,13 @@ def test_a_trifling_apatite_in_doubt_does_not_weigh_unknown_crystals() -> None:
     assert crystals is not None
     assert unknown.low > 0.5
     assert crystals.low == 0.0
+    # and as much of it may be none of it on either basis
+    much = unknown_beside([apatite], apatite=(0.4, 0.02**2), soft=(0.3, 0.05**2))
+    for basis in (much.components, much.other_basis):
+        estimate = basis["crystalline_hydroxyapatite"]
+        assert estimate is not None
+        assert estimate.value > 0.2
+        assert estimate.low == 0.0
 
 
 def test_few_crystals_and_much_of_a_hidden_phase_are_not_both_taken() -> None:

@@ -891,7 +891,9 @@ def _report(
     apatite, unknown = on_basis.get(COMPONENTS[H]), on_basis.get(UNIDENTIFIED)
     if model.xrd is not None and not model.xrd.apatite_certain and apatite is not None:
         # reflections that may be an apatite's may as well be of what the library does not hold
-        on_basis[COMPONENTS[H]] = apatite.reaching(0.0, 0.0)
+        for each in (on_basis, on_other):
+            if (crystals := each[COMPONENTS[H]]) is not None:
+                each[COMPONENTS[H]] = crystals.reaching(0.0, 0.0)
         if unknown is not None:
             most = min(unknown.high + apatite.high, sums["crystalline"].high if "crystalline" in sums else 1.0)
             on_basis[UNIDENTIFIED] = unknown.reaching(1.0, most)
