@@ -22,7 +22,7 @@ from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, either, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages, refuse_wavelengths
-from xrdcomp.instrument.radiation_check import other_optics
+from xrdcomp.instrument.radiation_check import OF_THE_TUBE, other_optics
 from xrdcomp.io.front import read_xrd
 from xrdcomp.io.registry import find_reader
 from xrdcomp.phases.library import own_phase_files
@@ -40,7 +40,7 @@ from xrdcomp.refinement.model import Control, MeasuredAmorphous, measured_amorph
 from xrdcomp.refinement.threads import single_threaded
 from xrdcomp.results import Claim, ControlChart, FitResult, PhaseList, SampleResult, TgaResult
 from xrdcomp.search import search as searching
-from xrdcomp.search.report import late_start
+from xrdcomp.search.report import late_start, without_numbers
 from xrdcomp.search.search import Identification, start_phases
 from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run
 
@@ -183,18 +183,21 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         charts, control = instrument_charts(setup.recipe.history, sample.pattern, sample.tga)
     search = fit_and_search(setup)
     fit, found = (search.fit, search.phases) if search is not None else (None, ())
+    optics: tuple[Diagnostic, ...] = ()
+    if search is not None and sample.pattern is not None and sample.instrument is None:
+        # The tube or the slits that fit better, where those that were assumed fit badly.
+        optics = other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
+    other_tube = any(message.code in OF_THE_TUBE for message in optics)
+    if other_tube:
+        found = PhaseList(without_numbers(phase, "another radiation explains the pattern") for phase in found)
     thermal = analyze_curve(setup)
     with naming(*_files(sample.pattern, sample.tga)):
         quantities = quantify(setup, fit, thermal)
         composition = compose(
             fit, found, thermal, setup.recipe.composition,
             kind=setup.recipe.specimen.kind, internal_standard=setup.spike, known_scale=quantities.scale,
-            unidentified=search.unidentified_mass if search is not None else None,
+            unidentified=search.unidentified_mass if search is not None else None, other_tube=other_tube,
         )  # fmt: skip
-    optics: tuple[Diagnostic, ...] = ()
-    if search is not None and sample.pattern is not None and sample.instrument is None:
-        # The tube or the slits that fit better, where those that were assumed fit badly.
-        optics = other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
     holder: tuple[Diagnostic, ...] = ()
     if fit is not None and sample.blank is not None:
         holder = empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])

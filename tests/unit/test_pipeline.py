@@ -312,6 +312,9 @@ def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
     assert {"XRD_RADIATION_ASSUMED", "XRD_UNEXPLAINED_PEAKS"} <= found
     assert result.claims[0].id == "hydroxyapatite_present"
     assert result.claims[0].verdict == "inconclusive", "few counts make no proof of absence"
+    assert {phase.decision for phase in result.phases} == {"inconclusive"}
+    assert not any(phase.detection_limit for phase in result.phases)
+    assert not any(result.composition.components.values())
     doubt = next(message for message in result.messages if message.code == "XRD_OTHER_RADIATION")
     assert doubt.facts["radiation"] == "CoKa"
     stated = xc.analyze(pattern, recipe=xc.Recipe().with_settings({"instrument.radiation": "CoKa1"}))

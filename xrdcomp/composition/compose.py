@@ -54,7 +54,8 @@ from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 XRD_NOT_USED = message_kind(
     "XRD_NOT_USED", "warning",
-    "The pattern shows none of the phases searched for and no amorphous scattering: it does not count.",
+    "The pattern does not count: it shows none of the phases searched for and no amorphous scattering, or another "
+    "radiation explains it.",
     remedy="Measure longer, look at the unexplained peaks, check the radiation, add phases.",
     threshold="nothing detected and the sum of all amounts below 2 standard uncertainties",
     origin="a holder and its air have no composition",
@@ -436,7 +437,7 @@ def variance_shares(model: JointModel, composition: FloatArray, constants: Float
 # Composing.
 
 
-def compose(
+def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     fit: FitResult | None,
     phases: Sequence[PhaseResult] = (),
     tga: TgaResult | None = None,
@@ -446,10 +447,12 @@ def compose(
     internal_standard: InternalStandard | tuple[str, float] | None = None,
     known_scale: tuple[float, float] | None = None,
     unidentified: tuple[float, float] | None = None,
+    other_tube: bool = False,
 ) -> Composition:
     """Composition as `xrdcomp.stages.compose` describes it, without the messages of the rules.
 
-    `kind` is ``specimen.kind``; by itself a specimen is tissue where a biomineral was found.
+    `kind` is ``specimen.kind``; by itself a specimen is tissue where a biomineral was found. With `other_tube` the
+    pattern does not count, because another radiation than that of the fit explains it.
 
     Its `consistency` holds what the two instruments say of each other; the rules of `xrdcomp.checks.composition` turn
     that into messages. Of `fit` its `amounts` are used; of `phases` a phase that was not detected adds no mass.
@@ -479,7 +482,7 @@ def compose(
                 "its id and fraction, and that the pattern is of the spiked powder."
             )
             messages, standard = (*messages, STANDARD_UNSEEN(text, fraction=standard.fraction)), None
-    useless = fit is not None and fit.quality == "useless"
+    useless = fit is not None and (other_tube or fit.quality == "useless")
     silent = unidentified is None and standard is None
     doubtful = False
     if fit is not None and fit.quality != "describes" and standard is None:
@@ -489,12 +492,18 @@ def compose(
         rest = float(np.maximum(fit.amounts.amounts, 0.0).sum())
         doubtful = foreign < max(rest, float(np.sqrt(max(fit.amounts.covariance.sum(), 0.0))))
     if amounts is not None and (useless or ((silent or doubtful) and not shows_something(amounts, phases))):
-        nothing = XRD_NOT_USED(
+        text = (
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
             "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
             "holder, measure longer, look at the unexplained peaks, check the radiation, and add the phases that are "
             "there."
         )
+        if other_tube:
+            text = (
+                "Another radiation than that of the fit explains the pattern: until it is stated diffraction says "
+                "nothing of the composition."
+            )
+        nothing = XRD_NOT_USED(text)
         messages, amounts = (*messages, nothing), None
     if amounts is None and thermal is None and messages:
         # no step of the run or no part of the pattern is the tissue's: nothing is known

@@ -49,6 +49,7 @@ FILE_RADIATION_FITS = message_kind(
     threshold="goodness of fit above 2 as stated, of whose excess χ² the file's radiation leaves less than a quarter",
     origin="judgement, as for another tube",
 )
+OF_THE_TUBE = frozenset({OTHER_RADIATION.code, FILE_RADIATION_FITS.code})
 OTHER_SLIT = message_kind(
     "XRD_OTHER_SLIT",
     "warning",
