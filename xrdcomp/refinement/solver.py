@@ -87,24 +87,29 @@ def _solved(upper: FloatArray, right: FloatArray, *, transposed: bool = False) -
     return np.asarray(x).reshape(right.shape)
 
 
-def solve_nonnegative(upper: FloatArray, target: FloatArray) -> FloatArray:
+def solve_nonnegative(upper: FloatArray, target: FloatArray, *, gram: FloatArray | None = None) -> FloatArray:
     """Least squares |R x − t|² with x ≥ 0, R triangular: block principal pivoting [Portugal, Judice & Vicente 1994].
 
     All unknowns are free at first, as most of them end, and those that break a condition change sides, all at once or,
-    where that does not help, the last one alone, until none does.
+    where that does not help, the last one alone, until none does. With `gram`, R transposed times R, the free unknowns
+    follow from normal equations: a sixth of the work of an orthogonal factor, for many unknowns kept apart by a ridge.
     """
     m, small = len(target), 1e-13 * float(np.abs(target).max(initial=1e-300))
     free, fewest, chances = np.ones(m, dtype=bool), m + 1, 3
+    right = upper.T @ target
     for _ in range(10 * m):
         x = np.zeros(m)
         if free.any():
             if free.all():
                 found, info = lapack.dtrtrs(upper, target, lower=0)
+            elif gram is not None:
+                _, found, info = lapack.dposv(gram[np.ix_(free, free)], right[free])
             else:
                 _, found, info = lapack.dgels(upper[:, free], target)
             # columns that say the same, or nothing, leave the factor singular
             x[free] = found[: int(free.sum())] if info == 0 else np.linalg.lstsq(upper[:, free], target)[0]
-        wrong = np.where(free, x < 0.0, upper.T @ (target - upper @ x) > small)
+        left = upper.T @ (target - upper @ x) if gram is None else right - gram @ x
+        wrong = np.where(free, x < 0.0, left > small)
         count = int(wrong.sum())
         if count == 0:
             return np.asarray(x)

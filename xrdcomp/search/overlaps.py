@@ -236,7 +236,7 @@ class _System:
         cost = np.append(np.zeros(m), np.full(maxima.shape[1], 1.0 / mean))
         normal = bin_means(y, n) / error
         right = (np.append(columns.T @ normal, np.asarray(short.T @ normal)) - cost) / norm
-        found = solve_nonnegative(upper, np.linalg.solve(upper.T, right)) / norm
+        found = solve_nonnegative(upper, np.linalg.solve(upper.T, right), gram=gram) / norm
         curve = described @ found[:m] + maxima @ found[m:]
         return cls(values=found, curve=curve, upper=upper, norm=norm, misfit=(y - curve) / sigma)
 
