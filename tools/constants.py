@@ -33,6 +33,7 @@ refinement.covariance|GRAIN_LOG_STD|ground powders have grains of a few µm, a f
 refinement.covariance|KNOWN_LOG_STD|one diameter for grains of many sizes and shapes|judgement|nothing yet
 refinement.covariance|BLANK_STD|air and holder scatter in the form of protein without a blank|judgement|worlds
 refinement.covariance|GOOD_FIT_GOF|worst of 400 specimens of strange form had 1.15|home|worlds
+refinement.covariance|GOOD_AREAS_MISFIT|structure factors of reflections one by one, judged|round robin, grainy quartz and calcite|the same, other seeds
 refinement.model|INELASTIC_STD|Compton and thermal scattering that a crystal or window takes out|International Tables; range of instruments|worlds (instruments not stated)
 refinement.model|SHOULDER_STD|lognormal sizes, σ of ln size 0.2 to 0.4|calculated profiles|debye
 refinement.model|BLANK_FORM_STD|what air does beside an empty holder measured alike|judgement|home, with blanks

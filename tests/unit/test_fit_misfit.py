@@ -48,6 +48,23 @@ def test_a_good_fit_leaves_nothing_more_open() -> None:
     assert not good.amounts.misfit_covariance.any()
 
 
+@pytest.mark.parametrize("graininess", [0.0, 0.8])
+def test_few_grains_of_a_small_phase_leave_its_amount_open(graininess: float) -> None:
+    """Quartz whose three reflections disagree, in a pattern that is described well elsewhere."""
+    model = SpecimenModel(
+        apatite=0.5, protein=0.3, water=0.1, other={"quartz": 0.1}, other_graininess=graininess,
+        apatite_model=ApatiteModel(length_c_nm=25.0, length_a_nm=8.0),
+    )  # fmt: skip
+    pattern = simulate_specimen(model, xrd=XrdConditions(peak_counts=1500.0), seed=6).pattern
+    phases = load_phases(("hydroxyapatite", "quartz"))
+    amounts = fit_pattern(pattern, phases, build_instrument(pattern, InstrumentRecipe())).amounts
+    assert amounts is not None
+    assert amounts.misfit_covariance is not None
+    at = amounts.names.index("quartz")
+    open_std = float(amounts.misfit_covariance[at, at]) ** 0.5
+    assert (open_std > 0.05 * amounts.amounts[at]) == (graininess > 0.0)
+
+
 def test_wrong_intensities_leave_the_amount_of_the_crystals_open(grainy: FitResult) -> None:
     """Few large grains: errors of lines are errors of the amount, which noise of one size everywhere understates."""
     amounts = grainy.amounts

@@ -439,8 +439,12 @@ GOOD_FIT_GOF = 1.2
 # Share of the intensity that forms of halos and profiles leave unexplained however many the counts: 0.011 to 0.014 in
 # specimens of two simulators (halos by a rule, measured halos) that show it; few grains leave several times that.
 GOOD_FIT_MISFIT = 0.015
+# The same of a phase's reflections by themselves: structure factors are good to 3 to 5 %, which `PHASE_PER_GRAM_STD`
+# holds.
+GOOD_AREAS_MISFIT = 0.05
 _STRETCH = 2.0  # degrees; a reflection with what overlaps it: residuals of either sign of one profile belong together
 _SHARP_NM = 30.0  # crystals with reflections far narrower than that
+_CLEAR_MISFIT = 3.0  # standard deviations of the mean square of a phase's areas
 # Weight of a stretch that is left out, so that a phase with all its reflections in one stays finite.
 _KEPT = 0.02
 
@@ -458,6 +462,9 @@ def misfit_covariance(model: PatternModel, solution: Solution, points: Points, i
     g grows with the counts where the misfit stays, the same holds of the share of the intensity that counting does not
     explain, with `GOOD_FIT_MISFIT`.
 
+    A phase of few reflections may be fitted badly in a fit that is good elsewhere. Of the areas of each phase's
+    reflections the same share is asked for, and the larger counts.
+
     It is in the order of the amounts, before corrections for grains, and positive semidefinite.
     """
     residual = solution.residual(points)
@@ -465,7 +472,17 @@ def misfit_covariance(model: PatternModel, solution: Solution, points: Points, i
     excess = float(residual @ residual) / max(len(residual) - int(points.masked.sum()) - solution.n_free, 1)
     found = np.zeros((len(amounts), len(amounts)))
     unexplained = (excess - 1.0) * len(residual) / float(((points.intensity / points.sigma) ** 2).sum())
-    if excess <= GOOD_FIT_GOF**2 or unexplained <= GOOD_FIT_MISFIT**2:
+    x = model.two_theta
+    edges = np.searchsorted(x, np.arange(x[0], x[-1], _STRETCH)[1:]).tolist()
+    stretches = [slice(low, high) for low, high in pairwise([0, *edges, len(x)]) if high > low]
+    share = np.full(len(amounts), _share_of_misfit(excess, unexplained))
+    phases = model.of_kind("phase")
+    for i, column in enumerate(amounts):
+        if phases[column]:
+            own = solution.columns[:, column] * solution.coefficients[column] / points.sigma
+            own_share = _share_of_misfit(*_misfit_of_areas(own, residual, stretches), GOOD_AREAS_MISFIT)
+            share[i] = max(share[i], own_share)
+    if not share.any():
         return found
     joint = np.concatenate([solution.columns, solution.jacobian], axis=1) / points.sigma[:, None]
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
@@ -474,9 +491,6 @@ def misfit_covariance(model: PatternModel, solution: Solution, points: Points, i
     joint, prior = joint / scale / np.sqrt(inflation), prior / scale**2 + 1e-9
     gram = joint.T @ joint
     right = np.eye(len(gram))[:, amounts]
-    x = model.two_theta
-    edges = np.searchsorted(x, np.arange(x[0], x[-1], _STRETCH)[1:]).tolist()
-    stretches = [slice(low, high) for low, high in pairwise([0, *edges, len(x)]) if high > low]
     for part in stretches:
         # the normal equations without the stretch, solved for the rows of the inverse that belong to amounts
         own = joint[part]
@@ -487,6 +501,28 @@ def misfit_covariance(model: PatternModel, solution: Solution, points: Points, i
     k = len(stretches)
     beyond = (found * (k - 1) / k - gain.T @ gram @ gain) / np.outer(scale[amounts], scale[amounts])
     values, vectors = np.linalg.eigh(0.5 * (beyond + beyond.T))
-    share = (excess - GOOD_FIT_GOF**2) / (excess - 1.0) * (1.0 - GOOD_FIT_MISFIT**2 / unexplained)
-    out: FloatArray = share * (vectors * np.maximum(values, 0.0)) @ vectors.T
+    out: FloatArray = (vectors * np.maximum(values, 0.0)) @ vectors.T * np.sqrt(np.outer(share, share))
     return out
+
+
+def _share_of_misfit(excess: float, unexplained: float, good: float = GOOD_FIT_MISFIT) -> float:
+    """Share of the excess of χ² that lies beyond a good fit's, of the intensity too; 0 for a good fit."""
+    if excess <= GOOD_FIT_GOF**2 or unexplained <= good**2:
+        return 0.0
+    return (excess - GOOD_FIT_GOF**2) / (excess - 1.0) * (1.0 - good**2 / unexplained)
+
+
+def _misfit_of_areas(curve: FloatArray, residual: FloatArray, stretches: Sequence[slice]) -> tuple[float, float]:
+    """Mean square by which areas of a curve (n,) are off in stretches, in units of noise and of the areas.
+
+    Curve and residuals are in units of noise. Errors of profiles cancel in a stretch. The first figure is what the mean
+    square exceeds with three standard deviations of noise: a phase may have few reflections.
+    """
+    power = np.array([float(curve[part] @ curve[part]) for part in stretches])
+    total = float(power.sum())
+    if total <= 0.0:
+        return 1.0, 0.0
+    off = np.array([float(curve[part] @ residual[part]) for part in stretches])
+    spread = np.sqrt(2.0 * float(power @ power)) / total
+    excess = float(off @ off) / total - _CLEAR_MISFIT * spread
+    return excess, (excess - 1.0) * total / float(power @ power)
