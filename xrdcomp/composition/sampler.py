@@ -19,7 +19,7 @@ from scipy.special import log_ndtr, ndtri, ndtri_exp
 from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, PARTS, UNSEEN, WATER, XRD_ROWS, H
 from xrdcomp.composition.model import JointModel
-from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
+from xrdcomp.units import CO2_PER_CARBONATE, BoolArray, FloatArray
 
 _ORDER = (WATER, CARBONATE, ORGANIC, OTHER, UNSEEN, AMORPHOUS)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left."""
@@ -312,12 +312,17 @@ def _draw_simplex(
     return out, log_q
 
 
-def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
-    """Logarithm of the mass of a standard normal distribution between bounds, accurate in both tails."""
+def _mirrored(low: FloatArray, high: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Which intervals were mirrored, since they lie above zero; their ends, and log distribution functions there."""
     flip = low > 0
     a, b = np.where(flip, -high, low), np.where(flip, -low, high)
     b = np.maximum(b, a + 1e-12)
-    log_a, log_b = log_ndtr(a), log_ndtr(b)
+    return flip, a, b, log_ndtr(a), log_ndtr(b)
+
+
+def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Logarithm of the mass of a standard normal distribution between bounds, accurate in both tails."""
+    _, _, _, log_a, log_b = _mirrored(low, high)
     return np.asarray(log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300)))
 
 
@@ -327,10 +332,7 @@ def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[
     Inversion, accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function
     are used.
     """
-    flip = low > 0
-    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
-    b = np.maximum(b, a + 1e-12)
-    log_a, log_b = log_ndtr(a), log_ndtr(b)
+    flip, a, b, log_a, log_b = _mirrored(low, high)
     ratio = np.exp(log_a - log_b)
     log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
     z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
