@@ -396,9 +396,9 @@ def prepare(run: TgaRun) -> HeatingCurve:
     )
     filtered = without_filtered_jumps(mass, centres, temperature, burns, counts)
     mass = filtered.mass
-    jump_std = bin_means(np.zeros(len(index)) if mended.std is None else mended.std, progress, bins, centres)
+    jump_std = None if mended.std is None else bin_means(mended.std, progress, bins, centres)
     if filtered.std is not None:
-        jump_std = np.hypot(jump_std, filtered.std)
+        jump_std = filtered.std if jump_std is None else np.hypot(jump_std, filtered.std)
     # progress per minute over four bins to both sides, at most ten times the heating rate: clocks stand still in places
     after = np.minimum(np.arange(n) + _RATE_BINS, n - 1)
     before = np.maximum(np.arange(n) - _RATE_BINS, 0)
@@ -417,7 +417,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
         from_header=masses.from_header,
         messages=masses.messages + dropped + mended.messages + filtered.messages,
         gas_from=gas_from,
-        jump_std=None if mended.std is None and filtered.std is None else jump_std,
+        jump_std=jump_std,
     )
     return replace(curve, messages=curve.messages + _gaps(curve))
 
