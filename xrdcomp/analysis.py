@@ -22,7 +22,7 @@ from xrdcomp.composition.evidence import InternalStandard
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Sample, TgaRun
 from xrdcomp.errors import AnalysisError, either, naming
 from xrdcomp.instrument.build import build_instrument, empty_holder_messages, instrument_messages, refuse_wavelengths
-from xrdcomp.instrument.radiation_check import OF_THE_TUBE, other_optics
+from xrdcomp.instrument.radiation_check import OtherOptics, other_optics
 from xrdcomp.io.front import read_xrd
 from xrdcomp.io.registry import find_reader
 from xrdcomp.phases.library import own_phase_files
@@ -183,11 +183,11 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         charts, control = instrument_charts(setup.recipe.history, sample.pattern, sample.tga)
     search = fit_and_search(setup)
     fit, found = (search.fit, search.phases) if search is not None else (None, ())
-    optics: tuple[Diagnostic, ...] = ()
+    optics: OtherOptics | None = None
     if search is not None and sample.pattern is not None and sample.instrument is None:
         # The tube or the slits that fit better, where those that were assumed fit badly.
         optics = other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
-    other_tube = any(message.code in OF_THE_TUBE for message in optics)
+    other_tube = optics is not None and optics.tube
     if other_tube:
         found = PhaseList(without_numbers(phase, "another radiation explains the pattern") for phase in found)
     thermal = analyze_curve(setup)
@@ -203,7 +203,7 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         holder = empty_holder_messages(sample.blank, wavelength=fit.wavelengths[0])
     phases = weigh_phases(without_standard(found, setup.standard), composition)
     seen = Analysis(sample=sample, recipe=setup.recipe, xrd=fit, phases=found, tga=thermal, composition=composition)
-    claims = claims_on(setup, replace(seen, phases=phases), search, doubtful=bool(optics))
+    claims = claims_on(setup, replace(seen, phases=phases), search, doubtful=optics is not None)
     measured = (sample.pattern, sample.blank, sample.tga, sample.tga_blank)
     return SampleResult(
         sample_id=sample.sample_id,
@@ -218,8 +218,9 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         tga=thermal,
         messages=(
             *_each_once(
-                control, setup.assumed, optics, run_checks(seen, ["specimen"]), quantities.messages,
-                holder, run_checks(seen, ["search"]), late_start(fit, found),
+                control, setup.assumed, () if optics is None else (optics.message,),
+                run_checks(seen, ["specimen"]), quantities.messages, holder, run_checks(seen, ["search"]),
+                late_start(fit, found),
                 *(stage.messages for stage in (*measured, search, fit, thermal, composition) if stage is not None),
             ),
             *run_checks(replace(seen, phases=phases, claims=claims), ["composition"]),

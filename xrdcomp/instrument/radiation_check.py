@@ -6,7 +6,7 @@ Nothing is changed: wavelength and slits are the user's to state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -49,7 +49,6 @@ FILE_RADIATION_FITS = message_kind(
     threshold="goodness of fit above 2 as stated, of whose excess χ² the file's radiation leaves less than a quarter",
     origin="judgement, as for another tube",
 )
-OF_THE_TUBE = frozenset({OTHER_RADIATION.code, FILE_RADIATION_FITS.code})
 OTHER_SLIT = message_kind(
     "XRD_OTHER_SLIT",
     "warning",
@@ -61,10 +60,17 @@ OTHER_SLIT = message_kind(
 )
 
 
+class OtherOptics(NamedTuple):
+    """What fits better than the optics that were assumed or stated: another `tube`, or else slits."""
+
+    message: Diagnostic
+    tube: bool
+
+
 def other_optics(
     search: Identification, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
-) -> tuple[Diagnostic, ...]:
-    """Name the tube or the slits that fit, where those that were assumed or stated fit badly; else return nothing.
+) -> OtherOptics | None:
+    """Name the tube or the slits that fit, where those that were assumed or stated fit badly; else return None.
 
     `search` is what was found with the assumed optics, `phases` those it started from. A tube is sought with the start
     phases, and, where the search found nothing at all, with the library; a radiation that the user states against the
@@ -97,7 +103,7 @@ def other_optics(
                 f"file ({own.wavelength:.5f} Å) leaves {trial:.1f} times. The file is right: leave the option out. "
                 "Nothing that rests on the stated radiation may be used."
             )
-            return (FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial),)
+            return OtherOptics(FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial), tube=True)
     if radiation_is_assumed(pattern, given) and gof > _DOUBTFUL_GOF:
         if phases:
             tried = {name: goodness(changed(radiation=name)) for name in _TUBES}
@@ -108,7 +114,8 @@ def other_optics(
                     f"times the scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. "
                     f"Give the radiation as {best}; until then nothing follows about phases and amounts."
                 )
-                return (OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best]),)
+                message = OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best])
+                return OtherOptics(message, tube=True)
         nothing = all(phase.decision != "detected" for phase in search.phases)
         if nothing and recipe.identification.search:
             instruments = {name: changed(radiation=name) for name in _SEARCHED_TUBES}
@@ -122,20 +129,21 @@ def other_optics(
                     f"(z = {z:.0f}): the tube was probably that. Give the radiation as {tube}; until then nothing "
                     "follows about phases and amounts."
                 )
-                return (OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z),)
+                message = OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z)
+                return OtherOptics(message, tube=True)
     slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
     if not phases or slits_known or gof <= _SLIT_GOF:
-        return ()
+        return None
     instrument = changed(variable_slit=True)
     trial = goodness(instrument) if instrument.geometry == "bragg_brentano" else np.inf
     if not explains(trial):
-        return ()
+        return None
     text = (
         f"With fixed slits, which were assumed, the fit leaves {gof:.1f} times the scatter of counting, with slits "
         f"that open with the angle {trial:.1f} times: the scan was probably taken with automatic slits. Pass "
         "Set instrument.variable_slit to true; until then nothing follows about amounts."
     )
-    return (OTHER_SLIT(text, gof=gof, gof_with_it=trial),)
+    return OtherOptics(OTHER_SLIT(text, gof=gof, gof_with_it=trial), tube=False)
 
 
 def _best_met(
