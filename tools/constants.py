@@ -63,8 +63,8 @@ quantification.methods|PRIOR_RELATIVE_STD|calculated constant of the area ratio|
 thermal.balance|_ENCLOSED_C|char enclosed by mineral burns some 150 °C wide: most it loses, over the rate in the valley, °C|kinetics 1601–1899: exceeded by 9 of 68|kinetics 2101–2300
 thermal.balance|_LATE_MOST|share of the organic that leaves so late, at most|kinetics 900–1199|kinetics 2101–2300
 thermal.balance|_LATE_IN_AIR|mean and standard deviation of that loss over its bound|kinetics 1601–1899, of which a third hold such char|kinetics 2101–2300, home in air
-thermal.balance|_LATE_INERT|the same where charring goes on|kinetics 900–1199|kinetics 2101–2300, home in nitrogen
-thermal.balance|_GASIFIED|char that goes between 750 and 950 °C: chars of 700 °C hold hydrogen and oxygen of a tenth of their mass, and CO2, steam and traces of oxygen take some|judgement; kinetics 1601–1899|kinetics 2101–2300 and home in nitrogen, whose laws differ
+thermal.balance|_LATE_INERT|the same where charring goes on: anything from none to the bound|judgement|pools with and without late charring, tests/unit; kinetics 91001–91240
+thermal.balance|_GASIFIED|char that goes between 750 and 950 °C: chars of 700 °C hold hydrogen and oxygen of a tenth of their mass, and CO2, steam and traces of oxygen take some, in a swept pan none|judgement: none and a third are as credible|pools without gasification, tests/unit; kinetics 91001–91240
 thermal.balance|_GASIFIED_FROM_C|C + CO2 = 2 CO is balanced at 700 °C|thermodynamics|kinetics
 thermal.balance|_CHAIN_SHARES|shares of the loss between 360 and 450 °C of protein, and of fat and vinyl polymers|kinetics 900–1199|measured plastics, wood and digestate; kinetics 2101–2300
 thermal.balance|_CHAIN_CHAR|char of fat and vinyl polymers, 0 to 5 %|literature|kinetics 2101–2300

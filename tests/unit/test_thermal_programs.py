@@ -608,3 +608,66 @@ def test_a_carbonated_standard_is_judged_where_its_carbonate_was_seen(end_c: flo
 def test_water_that_no_carbonate_explains_fails_a_standard() -> None:
     run = make([Pool(mass=0.18, peak_c=450, energy_kj=180)], Programme(end_c=600.0, gas="nitrogen")).run
     assert not tga_check(run, "portlandite", NO_BUOYANCY).passed
+
+
+def charred(organic: float, *, charring_c: float, order: float, carbonate_c: float = 740.0) -> list[Pool]:
+    """Protein in an inert gas, whose char goes on charring at a temperature, and 3 % of CO2."""
+    return [
+        Pool(mass=0.05, peak_c=80, energy_kj=50),
+        Pool(mass=0.84 * organic, peak_c=333, energy_kj=165, order=1.6, char=0.22),
+        Pool(mass=0.16 * organic, peak_c=charring_c, energy_kj=210, order=order, char=0.22),
+        Pool(mass=0.03, peak_c=carbonate_c, energy_kj=230),
+    ]
+
+
+@pytest.mark.parametrize("organic", [0.25, 0.40, 0.60])
+@pytest.mark.parametrize(("charring_c", "order"), [(480.0, 1.5), (520.0, 2.0)])
+def test_carbonate_beside_char_that_nothing_gasifies(organic: float, charring_c: float, order: float) -> None:
+    """Little late charring and no gasified char together are within what is known of them."""
+    made = make(charred(organic, charring_c=charring_c, order=order), Programme(gas="nitrogen", rate=20.0))
+    low, high = analyze_tga(made.run, NO_BUOYANCY).quantities["carbonate_co2"].ci95
+    assert low < 0.03 < high
+
+
+@pytest.mark.parametrize("rate", [1.5, 2.0, 5.0])
+def test_slow_heating_makes_no_hydroxide_of_protein(rate: float) -> None:
+    """Reactions go sooner, and within fewer °C, as R T²/E."""
+    pools = charred(0.25, charring_c=460.0, order=1.0)
+    assert analyze_tga(make(pools, Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY).nature == "tissue"
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+def test_readings_that_leave_their_neighbours_and_come_back_are_not_used(gas: Atmosphere) -> None:
+    made = make(bone(), Programme(gas=gas))
+    rng = np.random.default_rng(3)
+    mass = np.array(made.run.mass)
+    for at in rng.integers(50, len(mass) - 50, 6):
+        mass[at : at + int(rng.integers(1, 4))] += rng.choice([-1.0, 1.0]) * rng.uniform(0.2, 2.0)
+    clean = analyze_tga(made.run, NO_BUOYANCY)
+    disturbed = analyze_tga(replace(made.run, mass=mass), NO_BUOYANCY)
+    assert "TGA_OUTLIERS" in [m.code for m in disturbed.messages]
+    assert "TGA_OUTLIERS" not in [m.code for m in clean.messages]
+    assert disturbed.balance_names == clean.balance_names
+    assert_close(disturbed.balance, clean.balance, atol=0.002, because="a dozen readings of a thousand are missing")
+
+
+def test_masses_with_few_digits_have_no_outliers() -> None:
+    made = make(bone(), Programme())
+    rounded = replace(made.run, mass=np.round(made.run.mass, 2))
+    assert "TGA_OUTLIERS" not in [m.code for m in analyze_tga(rounded, NO_BUOYANCY).messages]
+
+
+def test_wet_tissue_read_every_ten_degrees_keeps_its_first_water() -> None:
+    run = make(bone(water=0.30, organic=0.20, carbonate=0.02), Programme()).run
+    sparse = TgaRun(temperature_c=run.temperature_c[::12], mass=run.mass[::12], mass_unit="mg", atmosphere="air")
+    low, high = analyze_tga(sparse, NO_BUOYANCY).quantities["water"].ci95
+    assert low - 0.002 < 0.30 < high + 0.002
+
+
+@pytest.mark.parametrize(("level", "minutes"), [(350.0, 30.0), (300.0, 120.0)])
+def test_a_hold_does_as_much_as_heating_on(level: float, minutes: float) -> None:
+    """A vinyl polymer that goes on a hold below 360 °C is no protein, and leaves no char."""
+    pools = [*(replace(p, mass=0.6 * p.mass) for p in bone(water=0.04)), Pool(mass=0.4, peak_c=370, energy_kj=210)]
+    made = make(pools, Programme(gas="nitrogen", holds=((level, minutes),)))
+    low, high = analyze_tga(made.run, NO_BUOYANCY).quantities["organic"].ci95
+    assert low < 0.6 * 0.25 + 0.4 < high

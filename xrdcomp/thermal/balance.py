@@ -23,6 +23,7 @@ from xrdcomp.thermal.curve import (
     Z95,
     SmoothedCurve,
     derivative,
+    reached_as_at_10,
     shift_with_rate,
     smoothed_curve,
     smoothed_std,
@@ -43,7 +44,7 @@ from xrdcomp.thermal.losses import (
     with_late_front,
     with_overlap,
 )
-from xrdcomp.units import CELSIUS_ZERO_K, CO2_PER_CARBONATE, GAS_CONSTANT, FloatArray, molar_mass
+from xrdcomp.units import CELSIUS_ZERO_K, CO2_PER_CARBONATE, GAS_CONSTANT, FloatArray, celsius_to_kelvin, molar_mass
 
 NOT_ASSIGNED = message_kind("TGA_NOT_ASSIGNED", "warning",
     "The steps are numbered, not read as water, organic and carbonate; the text says why.",
@@ -158,9 +159,9 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
     if curve.inert:
         recipe = _with_char_of_kind(recipe, curve, boundaries)
     if n == 3:
-        for name, late in late_organic(curve, boundaries, recipe).items():
-            values += late.mean * late.toward
-            by_source[name] = late.std**2 * np.outer(late.toward, late.toward)
+        late = late_organic(curve, boundaries, recipe)
+        values += late.mean
+        by_source["late_organic"] = np.outer(late.std, late.std)
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
     if curve.inert:
         char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
@@ -573,7 +574,9 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     # takes 25 to 38, and leaves more than half of the mass (10 K/min).
     if total > _NOTICEABLE and not (burnt or beyond) and total < _MOST_OF_MINERAL * mass[0]:
         half_c = _half_width_c(curve, cut, end)
-        if half_c < _HALF_ORGANIC_C:
+        # slow heating has reactions sooner, and as R T²/E narrower
+        sooner = celsius_to_kelvin(early_c) / celsius_to_kelvin(_EARLY_C)
+        if half_c < _HALF_ORGANIC_C * sooner**2:
             reasons.append(
                 f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
                 f"{half_c:.0f} °C: one reaction, as of a hydroxide, and not the breakdown of organic matter"
@@ -672,11 +675,13 @@ def find_oxalate(steps: tuple[TgaStep, ...], rate_k_min: float | None) -> Oxalat
 
 # ---- Organic matter that leaves among the carbonate, and char by kind ----
 
-# late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound
-_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 160.0, 0.04, (0.2, 0.3), (0.5, 0.25)
+# late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound, in
+# an inert gas those of anything from none to all of it
+_ENCLOSED_C, _LATE_MOST, _LATE_IN_AIR, _LATE_INERT = 160.0, 0.04, (0.2, 0.3), (0.5, 0.3)
 _VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
-_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.14, 0.12), 750.0, 950.0
-_GASIFIED_PER_BURNT = (0.18, 0.17)  # mean and std of g / (1 - g) for that share g
+# mean and std of the share of char that is gasified: none (a swept pan, little CO2) and twice the mean are one std away
+_GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.15, 0.15), 750.0, 950.0
+_GASIFIED_PER_BURNT = (0.19, 0.21)  # mean and std of g / (1 - g) for that share g
 _CHAIN_FROM_C, _CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
 # °C within which half goes: of protein 65 or more, of acrylics, polyolefins and polysaccharide alone 25 to 45; char of
 # one reaction before 360 °C, from none (PMMA) to chitin's 28 %, as likely anywhere between; polyolefins go by 500 °C
@@ -684,22 +689,25 @@ _WIDE_C, _NARROWEST_C, _LATEST_CHAIN_C, _CHAR_OF_ONE_REACTION = 65.0, 45.0, 500.
 
 
 class Moved(NamedTuple):
-    """Mass (fraction of the start) that leaves in one window and belongs to another: `toward` adds to one."""
+    """What water, organic, carbonate and residue gain by mass that left in another's window; (4,) each.
 
-    mean: float
-    std: float
-    toward: FloatArray
+    `std` is one direction: all of it is unsure together.
+    """
+
+    mean: FloatArray
+    std: FloatArray
 
 
-def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRecipe) -> dict[str, Moved]:
-    """Organic matter in the carbonate's window by source: what burns or chars late, and char that CO2 takes away.
+def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRecipe) -> Moved:
+    """Organic matter in the carbonate's window: what burns or chars late, and char that CO2 takes away.
 
     Char that mineral encloses burns some 150 °C wide around 650 to 720 °C, and charring goes on to 700 °C: neither
     loses much more than 160 °C times the rate in the valley before the carbonate, nor more than 4 % of the organic.
     In an inert gas CO2, steam and traces of oxygen take char from 750 °C on (C + CO2 = 2 CO): what the carbonate's
     window holds of it is organic that was counted as char. Of char that burnt after a change of gas the same share may
     have been enclosed, and goes then to the organic, from the carbonate and from what is lost after it. No more is
-    moved than all that is lost there.
+    moved than all that is lost there. Both are unsure together: char that goes on losing hydrogen and oxygen late is
+    porous and disordered, which is what gases attack, and char that has finished early resists them.
     """
     burnt = 0.0 if curve.burn is None else curve.burn.mass
     organic = max(float(boundaries.mass[0] - boundaries.mass[1]), 0.0) + burnt
@@ -714,8 +722,9 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
     charred = any(gas in INERT_GASES for gas in curve.gases)
     mean, std = _LATE_INERT if charred else _LATE_IN_AIR
     # the least of some noisy rates lies about one standard deviation too low
-    late = (mean * float(np.clip(lost + noise, 0.0, most)), std * float(np.clip(lost + 2.0 * noise, 0.0, most)))
-    found = {"late_organic": Moved(*late, np.array([0.0, 1.0, -1.0, 0.0]))}
+    to_organic = np.array([0.0, 1.0, -1.0, 0.0])
+    moved = mean * float(np.clip(lost + noise, 0.0, most)) * to_organic
+    unsure = std * float(np.clip(lost + 2.0 * noise, 0.0, most)) * to_organic
     if charred:
         low, high = (shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_GASIFIED_FROM_C, _GASIFIED_ALL_C))
         before_end, in_all = np.clip(
@@ -734,8 +743,8 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
         if curve.burn is None and chi > 0.0:
             std = float(np.hypot(std, mean * recipe.char_std / (chi * (1.0 - chi))))
         mean, std = _cut_normal(mean, std, max(went - float(last), 0.0))  # no more than all that goes there
-        found["gasified_char"] = Moved(mean, std, np.array(to))
-    return found
+        moved, unsure = moved + mean * np.array(to), unsure + std * np.array(to)
+    return Moved(moved, unsure)
 
 
 def _with_char_of_kind(recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: Boundaries) -> ThermalRecipe:
@@ -749,12 +758,12 @@ def _with_char_of_kind(recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: 
     if (recipe.char_fraction, recipe.char_std) != (ordinary.char_fraction, ordinary.char_std):
         return recipe
     raw = curve.raw
-    rate, lost = raw.heating_rate_k_min, float(boundaries.mass[0] - boundaries.mass[1])
+    lost = float(boundaries.mass[0] - boundaries.mass[1])
     half_c = _half_width_c(curve, *(raw.index_at(p) for p in boundaries.progress[:2]))
     narrow = float(np.clip((_WIDE_C - half_c) / (_WIDE_C - _NARROWEST_C), 0.0, 1.0))
     to_c = _CHAIN_TO_C + narrow * (_LATEST_CHAIN_C - _CHAIN_TO_C)
-    ends = [shift_with_rate(t, rate, _VALLEY_ENERGY_KJ) for t in (_CHAIN_FROM_C, to_c)]
-    before, after = np.interp(ends, raw.temperature_c, curve.mass)
+    ends = [reached_as_at_10(raw, t, _VALLEY_ENERGY_KJ) for t in (_CHAIN_FROM_C, to_c)]
+    before, after = np.interp(ends, raw.progress, curve.mass)
     low, high = _CHAIN_SHARES
     chains = float(np.clip((float(before - after) / max(lost, 1e-6) - low) / (high - low), 0.0, 1.0))
     sooner, sooner_std = (

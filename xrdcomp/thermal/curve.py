@@ -62,6 +62,11 @@ JUMP = message_kind("TGA_JUMP", "warning",
     remedy="Repeat the run, with a lid where grains jump.",
     threshold="0.05 %, 8.5 standard uncertainties, ten times the curvature beside it; info below 0.3 %",
 )  # fmt: skip
+OUTLIERS = message_kind("TGA_OUTLIERS", "info",
+    "Single readings, up to three in a row, lie far from those on both sides: a vibration or a damaged value. They are "
+    "not used.",
+    threshold="0.05 % and 12 robust standard deviations from the median of seven; warning above 1 % of the readings",
+)  # fmt: skip
 BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
     "Blank and specimen were heated at different rates, with which buoyancy and drift differ.",
     remedy="Measure the blank with the same programme.", threshold="5 %",
@@ -204,6 +209,21 @@ _MIN_WEIGHT = 1e-4
 _MAX_LENGTH = 30.0  # keeps the banded system well conditioned
 
 
+def reached_as_at_10(curve: HeatingCurve, temperature_c: float, activation_energy_kj: float) -> float:
+    """Progress (°C) at which a programme, holds included, has done what 10 K/min do up to a temperature.
+
+    ∫ exp(−E/RT) dt is the same there: half an hour at 350 °C takes a reaction as far as heating to 400 °C. At another
+    constant rate it is `shift_with_rate` within the first order of its equation.
+    """
+    energy_k = 1e3 * activation_energy_kj / GAS_CONSTANT
+    at = float(celsius_to_kelvin(temperature_c))
+    rates = np.exp(energy_k / at - energy_k / celsius_to_kelvin(curve.temperature_c))
+    done = np.concatenate(([0.0], np.cumsum(0.5 * (rates[1:] + rates[:-1]) * np.diff(curve.minutes))))
+    # of a ramp, by the asymptotic series of the temperature integral
+    wanted = at**2 / energy_k * (1.0 - 2.0 * at / energy_k) / _REFERENCE_RATE
+    return float(np.interp(wanted, done, curve.progress))
+
+
 def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatArray:
     """Smooth one curve (n,) or several (n, k) on an even grid.
 
@@ -292,7 +312,7 @@ def derivative_std(noise: float, length: float) -> float:
 
 _MIN_POINTS, _MAX_NODES, _RATE_BINS = 20, 2500, 4
 # readings that show a slope, and standard deviations; robust ones of so few readings are uncertain by a third
-_MIN_TREND, _CLEAR_TREND = 5, 5.0
+_MIN_TREND, _CLEAR_TREND, _STARTS_WITHIN_C = 5, 5.0, 3.0
 _GAP_C, _BURNS_WITHIN_C = 15.0, 30.0  # of progress
 
 
@@ -369,9 +389,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
     may_burn = hot & (told | np.isin(under, [*INERT_GASES, "unknown"]))
     # what waits for oxygen falls abruptly when it comes
     comes = np.any([(progress[1:] >= at) & (progress[:-1] <= at + _BURNS_WITHIN_C) for at in gas_from], axis=0)
-    mended = without_jumps(
-        masses.mass[index], progress, run.temperature_c[index], may_burn, (np.diff(index) > 1) | comes
-    )
+    in_line, outliers = without_outliers(masses.mass[index], progress)
+    mended = without_jumps(in_line, progress, run.temperature_c[index], may_burn, (np.diff(index) > 1) | comes)
     # bins of about 1 °C, wider where readings are sparse or the run is so long that smoothing it would be slow
     span = float(progress[-1] - progress[0])
     spacing = float(np.median(np.diff(progress)[np.diff(progress) > 0])) if span > 0 else 1.0
@@ -415,11 +434,51 @@ def prepare(run: TgaRun) -> HeatingCurve:
         heating_rate_k_min=heating_rate,
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
-        messages=masses.messages + dropped + mended.messages + filtered.messages,
+        messages=masses.messages + dropped + outliers + mended.messages + filtered.messages,
         gas_from=gas_from,
         jump_std=jump_std,
     )
     return replace(curve, messages=curve.messages + _gaps(curve))
+
+
+# Hampel's filter [Hampel, J. Am. Stat. Assoc. 69 (1974) 383]: readings of a median, which up to three in a row do not
+# move; standard deviations off it, far beyond what noise does; last digits; share of readings that deserves a warning
+_MEDIAN_OF, _OUTLIER_SIGMAS, _LEAST_OUTLIER, _DIGITS, _MANY_OUTLIERS = 7, 12.0, 5e-4, 3.0, 0.01
+
+
+def without_outliers(mass: FloatArray, progress: FloatArray) -> tuple[FloatArray, tuple[Diagnostic, ...]]:
+    """Mass with readings that leave their neighbours and come back put onto the line between these.
+
+    No specimen gains and loses mass within three readings. The median of seven readings follows any loss that goes one
+    way, a jump too, so that only what comes back lies off it.
+    """
+    half = _MEDIAN_OF // 2
+    if len(mass) < 4 * _MEDIAN_OF:
+        return mass, ()
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(mass, half, mode="edge"), _MEDIAN_OF)
+    off = np.abs(mass - np.median(windows, axis=1))
+    steps = np.abs(np.diff(mass))
+    last_digit = float(steps[steps > 0].min()) if steps.any() else 0.0  # rounded masses go to and fro by it
+    limit = max(_LEAST_OUTLIER, _OUTLIER_SIGMAS * _lasting_noise(mass), _DIGITS * last_digit)
+    out = np.zeros(len(mass), dtype=bool)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], (off > limit).astype(int), [0]))))
+    for begin, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        # off the lines of both sides, and to one side: the first reading after a jump lies on what follows
+        if stop - begin <= half <= begin and stop + half <= len(mass):
+            inside, beside = np.arange(begin, stop), np.arange(half)
+            before = np.polyval(np.polyfit(beside - half, mass[begin - half : begin], 1), inside - begin)
+            after = np.polyval(np.polyfit(beside, mass[stop : stop + half], 1), inside - stop)
+            apart = np.stack((mass[inside] - before, mass[inside] - after))
+            out[inside] = (np.abs(apart) > limit).all() and len(np.unique(np.sign(apart))) == 1
+    if not out.any():
+        return mass, ()
+    mended, kept = mass.copy(), ~out
+    mended[out] = np.interp(np.flatnonzero(out), np.flatnonzero(kept), mass[kept])
+    first = progress[int(np.argmax(out))]
+    text = f"{int(out.sum())} of {len(mass)} readings, the first at {first:.0f} °C of progress, lie "
+    text += f"up to {100 * off[out].max():.2f} % off those before and after them: not used."
+    note = OUTLIERS(text, readings=int(out.sum()), farthest=float(off[out].max()))
+    return mended, (replace(note, severity="warning") if out.mean() > _MANY_OUTLIERS else note,)
 
 
 # Readings beside a jump, through which lines are drawn; times their residuals that the lines lie apart, by the readings
@@ -453,10 +512,7 @@ def without_jumps(
     or the gas changed.
     """
     found: dict[int, tuple[int, float]] = {}  # last reading before each jump: readings it takes, size
-    noise = estimate_noise(mass, np.ones(len(mass)))
-    # balances that filter or wander have noise that lasts some readings
-    blocks = mass[: len(mass) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).mean(axis=1)
-    noise = max(noise, float(np.sqrt(_BLOCK)) * estimate_noise(blocks, np.ones(len(blocks))))
+    noise = _lasting_noise(mass)
     for width, contrast in enumerate(_JUMP_CONTRAST, start=1):
         for beside in _JUMP_BESIDE:
             for k, size in _breaks(mass, progress, width, beside, contrast, noise):
@@ -608,6 +664,13 @@ def _filtered_jump(mass: FloatArray, step: float, limit_c: float, most: float, n
     return _Filtered(size=size, std=std, shape=shapes[:, best], width_c=full * width)
 
 
+def _lasting_noise(mass: FloatArray) -> float:
+    """Noise of a reading where balances that filter or wander have some that lasts a few readings."""
+    blocks = mass[: len(mass) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).mean(axis=1)
+    lasting = float(np.sqrt(_BLOCK)) * estimate_noise(blocks, np.ones(len(blocks)))
+    return max(estimate_noise(mass, np.ones(len(mass))), lasting)
+
+
 def _uneven(mass: FloatArray, reach: IntArray) -> FloatArray:
     """Loss of mass within `reach` of each bin beyond what the loss within twice as much explains."""
     places, last = np.arange(len(mass)), len(mass) - 1
@@ -653,7 +716,11 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     to the balance. Otherwise the first readings are, followed back to the first of them where they fall already.
     Raises AnalysisError where the signal is not a mass: mostly negative, or at or below zero at its start.
     """
-    first = _first_mass(run.mass[: max(3, min(len(run) // 200, 15))])
+    early = run.mass[: max(3, min(len(run) // 200, 15))]
+    # where readings are so far apart that the specimen dries between them, the first alone is the start
+    if len(early) < _MIN_TREND:
+        early = early[run.temperature_c[: len(early)] <= run.temperature_c[0] + _STARTS_WITHIN_C]
+    first = _first_mass(early)
     negative = float((run.mass < -0.05 * abs(first)).mean()) if first else 1.0
     if first <= 0 or negative > 0.2:
         raise AnalysisError(
@@ -700,6 +767,8 @@ def _first_mass(early: FloatArray) -> float:
     The slope is the median of those of all pairs (Sen, J. Am. Stat. Assoc. 63 (1968) 1379). A wet specimen that dries
     before the programme starts would otherwise lose the water of half these readings from its balance.
     """
+    if len(early) < _MIN_TREND:
+        return float(np.median(early))
     place = np.arange(len(early), dtype=float)
     later, earlier = np.triu_indices(len(early), 1)[::-1]
     slope = float(np.median((early[later] - early[earlier]) / (place[later] - place[earlier])))
@@ -707,8 +776,7 @@ def _first_mass(early: FloatArray) -> float:
     centre = 0.5 * (len(early) - 1)
     scatter = float(np.median(np.abs(early - middle - slope * (place - centre)))) * 1.4826
     std = scatter * np.sqrt(12.0 / len(early) ** 3)
-    clear = len(early) >= _MIN_TREND and -slope > _CLEAR_TREND * std
-    return middle - slope * centre if clear else middle
+    return middle - slope * centre if -slope > _CLEAR_TREND * std else middle
 
 
 def averages(bins: IntArray, nodes: int, *values: FloatArray) -> list[FloatArray]:
