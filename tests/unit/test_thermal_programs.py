@@ -671,3 +671,18 @@ def test_a_hold_does_as_much_as_heating_on(level: float, minutes: float) -> None
     made = make(pools, Programme(gas="nitrogen", holds=((level, minutes),)))
     low, high = analyze_tga(made.run, NO_BUOYANCY).quantities["organic"].ci95
     assert low < 0.6 * 0.25 + 0.4 < high
+
+
+@pytest.mark.parametrize("place_c", [480.0, 560.0, 800.0])
+def test_a_broadened_knock_in_an_inert_gas_is_no_char_that_burns(place_c: float) -> None:
+    """All char of protein is an eighth of what left it or more; a hundredth of the specimen is a grain."""
+    made = make(bone(), Programme(gas="nitrogen"), Faults(jumps=((place_c, -0.01),)))
+    smooth = replace(made.run, mass=gaussian_filter1d(made.run.mass, 3.0))
+    result = analyze_tga(smooth, NO_BUOYANCY)
+    codes = [m.code for m in result.messages]
+    assert "TGA_JUMP" in codes
+    assert "TGA_GAS_INFERRED" not in codes
+    clean = analyze_tga(made.run, NO_BUOYANCY).quantities["organic"].value
+    assert_close(
+        result.quantities["organic"].value, clean, atol=0.004, because="half of the jump's scaling, and its edges"
+    )

@@ -413,7 +413,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
         )
         > 0.0
     )
-    filtered = without_filtered_jumps(mass, centres, temperature, burns, counts)
+    filtered = without_filtered_jumps(mass, centres, temperature, burns, counts, told=told)
     mass = filtered.mass
     jump_std = None if mended.std is None else bin_means(mended.std, progress, bins, centres)
     if filtered.std is not None:
@@ -557,19 +557,31 @@ _FASTEST_KJ, _FILTERED, _MISFIT, _GAIN_OVER_NONE = 600.0, (0.1, 0.15, 0.25, 0.4,
 _WINDOWS = (5.0, 0.63), (2.5, 0.4)
 _FEWEST_BINS, _LEAST_FILTERED, _MOST_JUMPS, _STEPLIKE, _HEATED, _STANDS_OUT = 8, 0.002, 6, 0.4, 0.8, 0.65
 _OFFSETS = np.arange(-1.5, 1.51, 0.25)
+# char over the loss that left it is 0.14 or more of protein and polysaccharide; of fat and vinyl polymers it is so little
+# that the interval of their char holds it, burnt or not
+_LEAST_OF_CHARRED = 0.08
 _MOST_FILTERED = 0.05  # more is rather a decomposition that heated itself (15 % of a coordination polymer at 360 °C)
 
 
 def without_filtered_jumps(
-    mass: FloatArray, progress: FloatArray, temperature_c: FloatArray, may_burn: BoolArray, counts: FloatArray
+    mass: FloatArray,
+    progress: FloatArray,
+    temperature_c: FloatArray,
+    may_burn: BoolArray,
+    counts: FloatArray,
+    *,
+    told: bool = True,
 ) -> Mended:
     """Take out jumps that smoothing of the export broadened, of even bins of readings.
 
     Around each place a cubic and a broadened step, symmetric as of most filters or decaying as of a time constant, are
     fitted over a range in which reactions bend little, for widths below and above the limit of what a reaction can be.
     A jump is what a width below that limit describes best, to 2 % of it, and four times as well as the cubic alone.
+    A fall where char may burn is left to it; where no change of gas was `told`, only one that may be all the char of
+    what went before.
     """
     step = float(progress[1] - progress[0])
+    charring = float(np.interp(_CHARRED_FROM_C, np.maximum.accumulate(temperature_c), mass))
     limits = GAS_CONSTANT * celsius_to_kelvin(temperature_c) ** 2 / (1e3 * _FASTEST_KJ)
     noise = estimate_noise(mass, counts) / float(np.sqrt(max(counts[counts > 0].mean(), 1.0)))
     out, std = mass.copy(), np.zeros(len(mass))
@@ -602,7 +614,10 @@ def without_filtered_jumps(
             found = _filtered_jump(out[low:high], step, float(limits[place]), most, max(noise, 1e-7))
             if found is not None:
                 break
-        if found is None or (may_burn[place] and found.size < 0):
+        if found is None:
+            continue
+        little = not told and -found.size < _LEAST_OF_CHARRED * (charring - float(out[low]))
+        if may_burn[place] and found.size < 0 and not little:
             continue
         # it stands out of the rates on both sides, which the sharp end of a reaction does not
         away = max(int(np.ceil(1.1 * found.width_c / step)), 2)
