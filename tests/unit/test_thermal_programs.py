@@ -686,3 +686,41 @@ def test_a_broadened_knock_in_an_inert_gas_is_no_char_that_burns(place_c: float)
     assert_close(
         result.quantities["organic"].value, clean, atol=0.004, because="half of the jump's scaling, and its edges"
     )
+
+
+@pytest.mark.parametrize("rate", [3.0, 10.0, 30.0])
+@pytest.mark.parametrize(
+    ("beside", "organic"),
+    [
+        ([replace(p, mass=0.1 * p.mass) for p in AMMONIUM["sulfate"]], 0.225),
+        ([replace(p, mass=0.3 * p.mass) for p in AMMONIUM["sulfate"]], 0.175),
+        ([Pool(mass=0.3 * 0.309, peak_c=395, energy_kj=180)], 0.175),
+    ],
+)
+def test_a_narrow_loss_beside_bone_in_air_may_be_no_organic_matter(
+    beside: list[Pool], organic: float, rate: float
+) -> None:
+    """Ammonium sulfate and brucite, which go where fat does, but in fewer degrees."""
+    share = organic / 0.25
+    tissue = [
+        *(replace(p, mass=share * p.mass) for p in bone() if p.peak_c < 350 or p.peak_c > 500),
+        Pool(mass=0.35 * organic, peak_c=505, energy_kj=150),
+    ]
+    result = analyze_tga(make([*tissue, *beside], Programme(rate=rate)).run, NO_BUOYANCY)
+    assert "narrow" in result.nature_reason
+    composition = compose(result)
+    low, high = composition["organic"].ci95
+    assert low < organic < high
+    assert "FUSION_ORGANIC_OPEN" in [message.code for message in composition.messages]
+
+
+@pytest.mark.parametrize("fat", [0.1, 0.3, 0.6])
+@pytest.mark.parametrize("rate", [3.0, 10.0, 30.0])
+def test_fat_that_burns_is_no_narrow_loss(fat: float, rate: float) -> None:
+    pools = [replace(p, mass=(1.0 - fat) * p.mass) for p in bone() if p.peak_c < 400 or p.peak_c > 500]
+    pools += [Pool(mass=0.35 * 0.25 * (1.0 - fat), peak_c=505, energy_kj=150)]
+    pools += [
+        Pool(mass=share * fat, peak_c=t, energy_kj=e)
+        for share, t, e in ((0.45, 312.0, 105.0), (0.4, 392.0, 120.0), (0.15, 490.0, 150.0))
+    ]
+    assert analyze_tga(make(pools, Programme(rate=rate)).run, NO_BUOYANCY).nature == "tissue"

@@ -541,7 +541,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
 
 
 def _with_other_organic(found: Composition, tga: TgaResult) -> tuple[Composition, tuple[Diagnostic, ...]]:
-    """Organic matter down to none where it may be a mineral's water, up to all that is left where it may be char."""
+    """Organic matter down by what may be a mineral's water or a salt, up to all that is left where it may be char."""
     from xrdcomp.thermal.balance import organic_limits
 
     less, more = organic_limits(tga)
@@ -554,7 +554,7 @@ def _with_other_organic(found: Composition, tga: TgaResult) -> tuple[Composition
         out = dict(of)
         for name, down, up in (("organic", less, more), ("total_mineral", more, less)):
             if (estimate := out.get(name)) is not None:
-                low = 0.0 if down > 0.0 else estimate.low
+                low = max(estimate.low - down / solid, 0.0) if down > 0.0 else estimate.low
                 out[name] = estimate.reaching(low, min(estimate.high + up / solid, 1.0))
         return out
 

@@ -225,6 +225,11 @@ _CHAR_LASTS_C, _LEAST_LATE, _HALF_OF_SALT_C = 480.0, 0.015, 50.0
 # 1 : 0.60, a first-order reaction as 1 : 0.72, and 2.0 to 2.8 R T²/E with E = 190 in all; half of calcite has gone at
 # 720 to 790 °C of 5 to 20 mg [ICTAC project, Brown et al., Thermochim. Acta 355 (2000) 125: 190 to 210 kJ/mol]
 _SHRINKING, _CALCITE_ENERGY_KJ, _CALCITE_WIDTH, _HALF_OF_CALCITE_C = 0.66, 190.0, (1.9, 2.85), (690.0, 810.0)
+# A narrow loss among organic matter in oxygen: where, its valleys, least mass above them, most °C for half of that (at
+# 420 °C, elsewhere as T²), least height over the higher valley, and all of ammonium sulfate's loss over its second
+# stage's [Kiyoura & Urano 1970]
+_NARROW_FROM_TO_C, _VALLEYS_WITHIN_C, _LEAST_NARROW = (375.0, 475.0), 60.0, 0.01
+_NARROW_HALF_C, _OVER_VALLEYS, _WITH_FIRST_STAGE = 23.0, 1.5, 1.25
 _NEARLY_ALL_CALCITE = 0.9  # a carbon's burning gives such a loss by chance only
 
 
@@ -320,7 +325,53 @@ def _doubt_of_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
             reasons.append(text)
         if reasons:
             return Judged(read=True, nature="open", reason="; ".join(reasons))
+    narrow = None
+    if left > _MUCH_MINERAL and not curve.inert:  # of little mineral no hydroxide is left, and plants go as narrowly
+        narrow = _narrow_loss(raw.temperature_c, curve.mass, raw.heating_rate_k_min)
+    if narrow is not None:
+        reason = (
+            f"{100 * narrow.lost:.1f} % go about {narrow.peak_c:.0f} °C in one narrow reaction, as of a hydroxide, "
+        )
+        return Judged(read=True, nature="open", reason=reason + "an ammonium salt or an organic crystal")
     return None
+
+
+class _Narrow(NamedTuple):
+    """A narrow loss: what goes between the valleys beside it, of the start mass, and where it is fastest."""
+
+    lost: float
+    peak_c: float
+
+
+def _narrow_loss(temperature_c: FloatArray, mass: FloatArray, rate_k_min: float | None) -> _Narrow | None:
+    """Find the largest loss between 375 and 475 °C that one narrow reaction takes, above its valleys; None for none.
+
+    There fat and tissue's char, burning in oxygen, show no maximum, or one that stands less than half above the higher
+    valley, or they take 24 °C and more (at 420 °C) for half of it; brucite, ammonium sulfate and uric acid 19 to 22.
+    """
+    reached = np.maximum.accumulate(temperature_c)
+    rate = -np.gradient(mass)
+    within = [shift_with_rate(t, rate_k_min, _EARLY_ENERGY_KJ) for t in _NARROW_FROM_TO_C]
+    first, last = np.searchsorted(reached, within).clip(1, len(mass) - 2)
+    reach = max(int(_VALLEYS_WITHIN_C / max(float(np.median(np.diff(temperature_c))), 1e-3)), 3)
+    found: _Narrow | None = None
+    for top in range(int(first), int(last)):
+        if not rate[top - 1] < rate[top] >= rate[top + 1]:
+            continue
+        low, high = max(top - reach, 0), min(top + reach, len(mass) - 1)
+        low, high = low + int(np.argmin(rate[low : top + 1])), top + int(np.argmin(rate[top : high + 1]))
+        valleys = np.linspace(rate[low], rate[high], high - low + 1)
+        above = np.cumsum(np.clip(rate[low : high + 1] - valleys, 0.0, None))
+        lost = float(mass[low] - mass[high])
+        stands = rate[top] > _OVER_VALLEYS * max(float(rate[low]), float(rate[high]))
+        if not stands or above[-1] < _LEAST_NARROW or (found is not None and lost <= found.lost):
+            continue
+        places = np.interp(np.linspace(0.0, float(above[-1]), 201), above, reached[low : high + 1])
+        at = float(reached[top])
+        widest = _NARROW_HALF_C * (celsius_to_kelvin(at) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
+        if float((places[100:] - places[:-100]).min()) < widest:
+            found = _Narrow(lost, at)
+    return found
 
 
 def organic_limits(tga: TgaResult) -> tuple[float, float]:
@@ -328,7 +379,8 @@ def organic_limits(tga: TgaResult) -> tuple[float, float]:
 
     Less by all of it where it is no more than sepiolite, zeolites and cement hold of water so late, whose hydroxyl
     goes where CO2 does, or where hardly anything is left and nothing goes so late as char does: what went may be salts;
-    more by all that is left in an inert gas where no CO2 shows a mineral.
+    less by what goes in one narrow reaction in oxygen, and by the fourth that goes before it of ammonium sulfate; more
+    by all that is left in an inert gas where no CO2 shows a mineral.
     """
     if tga.nature != "open" or tga.doubted or "carbonate" not in tga.balance_names:
         return 0.0, 0.0
@@ -338,7 +390,11 @@ def organic_limits(tga: TgaResult) -> tuple[float, float]:
     shape = tga.temperature_c, tga.mass_fraction, tga.heating_rate_k_min, tga.boundary_c, tga.boundary_mass
     bare = len(tga.boundary_mass) > 2 and float(tga.boundary_mass[2]) <= _MUCH_MINERAL
     salts = bare and _leaves_no_char(*shape, inert=inert)
-    return organic if little or salts else 0.0, residue if inert and residue <= _MUCH_MINERAL else 0.0
+    less = organic if little or salts else 0.0
+    if less <= 0.0 and not (inert or bare):
+        narrow = _narrow_loss(tga.temperature_c, tga.mass_fraction, tga.heating_rate_k_min)
+        less = 0.0 if narrow is None else min(_WITH_FIRST_STAGE * narrow.lost, organic)
+    return less, residue if inert and residue <= _MUCH_MINERAL else 0.0
 
 
 def _leaves_no_char(

@@ -557,8 +557,8 @@ _FASTEST_KJ, _FILTERED, _MISFIT, _GAIN_OVER_NONE = 600.0, (0.1, 0.15, 0.25, 0.4,
 _WINDOWS = (5.0, 0.63), (2.5, 0.4)
 _FEWEST_BINS, _LEAST_FILTERED, _MOST_JUMPS, _STEPLIKE, _HEATED, _STANDS_OUT = 8, 0.002, 6, 0.4, 0.8, 0.65
 _OFFSETS = np.arange(-1.5, 1.51, 0.25)
-# char over the loss that left it is 0.14 or more of protein and polysaccharide; of fat and vinyl polymers it is so little
-# that the interval of their char holds it, burnt or not
+# char over the loss that left it is 0.14 or more of protein and polysaccharide; of fat and vinyl polymers it is so
+# little that the interval of their char holds it, burnt or not
 _LEAST_OF_CHARRED = 0.08
 _MOST_FILTERED = 0.05  # more is rather a decomposition that heated itself (15 % of a coordination polymer at 360 °C)
 
