@@ -104,7 +104,7 @@ FIXTURES ?= ../shared/fixtures
 
 # The worlds of other hands, each judged by itself and left out in turn.
 worlds: $(BIN)/.tested
-	$(BIN)/python -m benchmarks.worlds.study --world all --n 40
+	$(BIN)/python -m benchmarks.worlds.study --world all --n 40 --seed 71001
 
 accuracy calibration bench convergence worlds test test-frames test-lowest: export OPENBLAS_NUM_THREADS := 1
 accuracy bench calibration convergence worlds: export XRDCOMP_FIXTURES := $(or $(XRDCOMP_FIXTURES),$(if $(wildcard $(FIXTURES)),$(abspath $(FIXTURES))))

@@ -437,8 +437,9 @@ def main() -> int:
             inside = [case for case in cases if case.world == world]
             write_rows(f"worlds_{world}", rows_of(inside), machine(specimens=arguments.n))
         if arguments.world == "all":
-            shown = tables(cases, ("all", "A = 0", "A > 0", "mass < 5 mg", "salts"))
-            put_into_page(PAGE, "worlds", f"{shown}\n\n{rotation(cases)}")
+            shown = tables(cases, ("all", "A = 0", "A > 0", "mass < 5 mg", "salts", "inert gas"))
+            made = f"Code `{source_hash()}`; {arguments.n} specimens of each world from seed {arguments.seed}."
+            put_into_page(PAGE, "worlds", f"{made}\n\n{shown}\n\n{rotation(cases)}")
     return 0
 
 
