@@ -95,7 +95,7 @@ composition.priors|BARE_MINERAL_PROBABILITY|heated bone, synthetic apatite and s
 composition.priors|UNKNOWN_KIND_STD|as `UNCONTROLLED_STD`|the same patterns|nothing else yet
 composition.priors|LITTLE|apatite in doubt below a tenth of a specimen|judgement|a gypsum standard
 composition.priors|DISCREPANCY_DOF|common where there is too little to estimate it|Lange, Little & Taylor 1989|sweeps, worlds
-composition.priors|LACK_AS_ORGANIC|middle of what 11 fits of three simulators do that hold water|normal equations of those fits|worlds
+composition.priors|TYPICAL_FLATTER|mean over 205 fits of three simulators|normal equations of those fits|nothing: fits have their own
 composition.priors|WATER_BEFORE_STD|anything tissue holds; dry shares do not depend on it|judgement|nothing yet
 composition.priors|HIDDEN_PROBABILITY|little of what was not found is there in a minority of specimens|judgement|crystals left out of the library
 composition.priors|UNDECIDED_PROBABILITY|even odds|judgement|crystals left out of the library

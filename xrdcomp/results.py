@@ -261,8 +261,9 @@ class XrdAmounts(Record):
     where it does. `area_covariance` is the part of the scattering per gram of each amorphous component; components that
     are not among `names` were not looked for, `called_for` are those of them that the pattern asks for all the same:
     what they leave open is part of `misfit_covariance`. `lattice_diffuse` (n,) is what the disorder of a gram of CO3 in
-    the lattice of an apatite adds to the amounts, of which nothing is taken off. `blank_measured` tells that an
-    empty-holder scan fixed the instrument background, `facts` hold by phase id family, losses on heating and carbonate.
+    the lattice of an apatite adds to the amounts, of which nothing is taken off; `flatter_halo` (n,) what a gram of
+    amorphous calcium phosphate adds if its halo is `physics.amorphous.FLATTER_PHOSPHATE`. `blank_measured` tells that
+    an empty-holder scan fixed the instrument background, `facts` hold by phase id family, losses on heating, carbonate.
     """
 
     names: tuple[str, ...]
@@ -274,6 +275,7 @@ class XrdAmounts(Record):
     misfit_covariance: FloatArray | None = None
     area_covariance: FloatArray | None = None
     lattice_diffuse: FloatArray | None = None
+    flatter_halo: FloatArray | None = None
     facts: Mapping[str, PhaseFacts] = field(default_factory=dict)
     called_for: tuple[str, ...] = ()
 

@@ -43,7 +43,7 @@ from xrdcomp.stages import analyze_tga, as_pattern, as_run
 
 CONSTANTS: Mapping[str, tuple[float, ...]] = {
     "composition.xrd_bias_std": (0.015, 0.06, 0.10),
-    "AMORPHOUS_RESPONSE.mean": (0.6, 0.88, 1.0),
+    "HALO_FLATNESS.mean": (0.0, 1.0),
     "NO_AMORPHOUS_PROBABILITY": (0.05, 0.35, 0.5),
     "UNCERTAINTY_SPREAD.std": (0.001, 0.1, 0.4),
     "DISCREPANCY_DOF": (1.0, 10.0, 1e6),

@@ -15,9 +15,10 @@ from xrdcomp.composition.compose import compose_evidence, estimates_of
 from xrdcomp.composition.evidence import AMORPHOUS, ThermalEvidence, reduce_xrd
 from xrdcomp.composition.model import build_model
 from xrdcomp.composition.priors import (
-    AMORPHOUS_RESPONSE,
+    AMORPHOUS_AREA,
     ASSUMED_CARBONATE,
     CARBONATE_INTENSITY,
+    HALO_FLATNESS,
     NO_AMORPHOUS_PROBABILITY,
     UNCERTAINTY_SPREAD,
 )
@@ -30,16 +31,17 @@ from xrdcomp.units import FloatArray
 def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEvidence | None) -> FloatArray:
     """Sum of squares written out row by row, for many points at once; nothing shared with the package.
 
-    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, g, ε, log of the factor on diffraction's stds, a, λ, χ.
+    Columns: h, o, w, c, A (z is the rest), then log K, b, κ, α, f, ε, log of the factor on diffraction's stds, a, λ, χ.
     """
     from scipy.stats import norm
 
     h, o, w, c, a = point[:, :5].T
     z = 1 - point[:, :5].sum(axis=1)
-    log_k, bias, kappa, told, lines, spread = point[:, 5:11].T
+    log_k, bias, kappa, area, flat, lines, spread = point[:, 5:12].T
     total = np.where((point[:, :5] < 0).any(axis=1) | (z < 0) | (kappa < 0) | (kappa > 1), -np.inf, 0.0)
-    seen = AMORPHOUS_RESPONSE
-    total += np.where((told < seen.low) | (told > seen.high), -np.inf, norm.logpdf(told, seen.mean, seen.std))
+    for value, known in ((area, AMORPHOUS_AREA), (flat, HALO_FLATNESS)):
+        outside = (value < known.low) | (value > known.high)
+        total += np.where(outside, -np.inf, norm.logpdf(value, known.mean, known.std))
     share = np.clip(h / np.maximum(h + 0.25 * a, 1e-12), 0.0, 1.0)
     sited = np.minimum(0.02 + 2 * share * (1 - share), 0.2)
     total += norm.logpdf(kappa, share, sited) - np.log(norm.cdf(1, share, sited) - norm.cdf(0, share, sited))
@@ -49,12 +51,12 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
     total += norm.logpdf(bias, 0, 0.10) - 3 * np.log(np.maximum(h + c + a + z, 0) + 0.02)
     if evidence is not None:
         total += 3 * log_k  # K times mineral, organic and water are flat
-        k = np.exp(log_k)
+        k, halo = np.exp(log_k), area * (a + (1 - kappa) * c)
         seen = {
             "apatite": k * (1 + bias) * (h + lines * kappa * c),
-            "organic": k * (o + 0.15 * (1 - told) * (a + (1 - kappa) * c)),
-            "water": k * (w + 0.85 * (1 - told) * (a + (1 - kappa) * c)),
-            "amorphous_mineral": k * told * (a + (1 - kappa) * c),
+            "organic": k * (o + 0.20 * flat * halo),
+            "water": k * (w + 0.07 * flat * halo),
+            "amorphous_mineral": k * (1 - 0.43 * flat) * halo,
             "other": k * (1 + bias) * z,
         }
         residual = evidence.values - np.array([seen[row] for row in evidence.rows]).T
@@ -62,8 +64,8 @@ def plain_log_posterior(point: FloatArray, evidence: Any, thermal: ThermalEviden
         total -= 0.5 * weighted * np.exp(-2 * spread) + len(evidence.rows) * spread
         total += norm.logpdf(spread, UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std)
     if thermal is not None:
-        late, bound, condensed = point[:, 11:14].T
-        char = point[:, 14] if thermal.inert else np.zeros(len(point))
+        late, bound, condensed = point[:, 12:15].T
+        char = point[:, 15] if thermal.inert else np.zeros(len(point))
         total += np.where((late < 0) | (late > 1) | (bound < 0) | (bound > 0.3), -np.inf, 0.0)
         total += norm.logpdf(late, 0.7, 0.25) + norm.logpdf(bound, 0.11, 0.04)
         total += np.where((condensed < 0) | (condensed > 0.02), -np.inf, norm.logpdf(condensed, 0.001, 0.0015))
@@ -88,7 +90,7 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
     # tails of 8000 draws, of which 3300 count, scatter by a tenth of a standard deviation
     mine = sample_posterior(build_model(evidence, thermal, bias_std=0.10), draws=40000, seed=1)
-    dimensions = 11 if inert is None else 14 + inert
+    dimensions = 12 if inert is None else 15 + inert
     rng = np.random.default_rng(5)
     start = np.column_stack([mine.composition[:, [0, 1, 2, 3, 4]], mine.constants])[:96, :dimensions]
     np.random.seed(17)  # noqa: NPY002 - emcee 3 takes its randomness from the global generator
@@ -111,7 +113,9 @@ def test_far_from_the_borders_it_is_the_closed_form() -> None:
     evidence = reduce_xrd(xrd_amounts(truth, stds=np.full(6, 0.003), rng=np.random.default_rng(2)))
     thermal = balance(truth, rng=np.random.default_rng(3))
     model = build_model(evidence, thermal, bias_std=1e-4, known_scale=(float(np.log(7.0 / evidence.total)), 1e-4))
-    held = {"xrd_spread": {"mean": 0.0, "std": 1e-4}, "late_water": {"std": 0.05}}  # it bends what it multiplies
+    # what bends what it multiplies is nearly known
+    held = {"xrd_spread": {"mean": 0.0, "std": 1e-4}, "late_water": {"std": 0.05}}
+    held |= {"amorphous_area": {"std": 1e-3}, "halo_flatness": {"std": 1e-3}}
     model = replace(model, priors=tuple(replace(item, **held.get(item.name, {})) for item in model.priors))
     posterior = sample_posterior(model, draws=8000, seed=3)
     constants = posterior.constants.mean(axis=0)
@@ -166,13 +170,15 @@ def draw_case(
             x = composition()
     h, o, w, c, a, z = x
     share = h / max(h + 0.25 * a, 1e-12)
-    kappa, seen = within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1), AMORPHOUS_RESPONSE
-    told = within(seen.mean, seen.std, seen.low, seen.high)
+    kappa = within(share, min(0.02 + 2 * share * (1 - share), 0.2), 0, 1)
+    area, flat = (within(known.mean, known.std, known.low, known.high) for known in (AMORPHOUS_AREA, HALO_FLATNESS))
     lines = within(CARBONATE_INTENSITY.mean, CARBONATE_INTENSITY.std, -1.0, 1.2)
-    bias, halo = rng.normal(0, 0.10), a + (1 - kappa) * c
+    bias, halo = rng.normal(0, 0.10), area * (a + (1 - kappa) * c)
     scale = float(np.exp(rng.normal()))
-    lack = (1 - told) * halo
-    masses = [(1 + bias) * (h + lines * kappa * c), o + 0.15 * lack, w + 0.85 * lack, told * halo, (1 + bias) * z]
+    masses = [
+        (1 + bias) * (h + lines * kappa * c), o + 0.20 * flat * halo, w + 0.07 * flat * halo,
+        (1 - 0.43 * flat) * halo, (1 + bias) * z,
+    ]  # fmt: skip
     stds = scale * np.array([0.015, 0.04, 0.04, 0.02, 0.01])
     noise = rng.normal(0, stds)
     noise *= np.exp(rng.normal(UNCERTAINTY_SPREAD.mean, UNCERTAINTY_SPREAD.std))

@@ -33,19 +33,18 @@ def xrd_amounts(  # noqa: PLR0913 - a builder, all by name
     blank: bool = False,
     counting_only: bool = False,
     lines: float = 1.0,
-    seen: float = 1.0,
+    flat: float = 0.0,
 ) -> XrdAmounts:
     h, o, w, c, a, z = x
     lattice = h / max(h + 0.25 * a, 1e-12)
     halo = a + (1 - lattice) * c
-    lack = (1 - seen) * halo
     masses = np.array(
         [
             (1 + bias) * (h + lines * lattice * c),
-            0.8 * (o + 0.3 * lack),
-            0.2 * (o + 0.3 * lack),
-            w + 0.7 * lack,
-            seen * halo,
+            0.8 * (o + 0.20 * flat * halo),
+            0.2 * (o + 0.20 * flat * halo),
+            w + 0.07 * flat * halo,
+            (1 - 0.43 * flat) * halo,
             (1 + bias) * z,
         ]
     )

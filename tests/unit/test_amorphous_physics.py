@@ -8,7 +8,15 @@ import pytest
 from tests import diffuse_sources
 from tests.helpers import assert_close
 from xrdcomp.physics import elements
-from xrdcomp.physics.amorphous import AMORPHOUS, area_over_free_atoms, halo_columns, smooth_modes, structure_factor
+from xrdcomp.physics.amorphous import (
+    AMORPHOUS,
+    FLATTER_PHOSPHATE,
+    area_over_free_atoms,
+    change_of_form,
+    halo_columns,
+    smooth_modes,
+    structure_factor,
+)
 from xrdcomp.units import FloatArray, two_theta_to_q
 
 COPPER = 1.5405929
@@ -102,6 +110,16 @@ def test_modes_leave_the_area_alone(name: str) -> None:
 
     assert np.abs(area(columns.modes)).max() < 2e-3 * area(columns.per_gram)
     assert np.abs(area(smooth_modes(Q, COPPER))).max() < 2e-3 * area(columns.per_gram)
+
+
+def test_a_flatter_halo_of_the_phosphate_has_the_same_area() -> None:
+    own, grid = AMORPHOUS["amorphous_calcium_phosphate"], np.linspace(0.7, 4.1, 400)
+    change = change_of_form(own, FLATTER_PHOSPHATE, grid, COPPER)
+    because = "the area has an uncertainty of its own"
+    assert_close(change.sum() / halo_columns(own, grid, COPPER).per_gram.sum(), 0.0, atol=1e-6, because=because)
+    ring = structure_factor(FLATTER_PHOSPHATE, np.array([2.133, 4.013]))
+    assert_close(ring, [1.4, 1.03], atol=0.02, because="what molecular dynamics gives")
+    assert change[np.argmin(np.abs(grid - 2.133))] < 0.0 < change[np.argmin(np.abs(grid - 4.013))]
 
 
 def test_halo_maxima_lie_where_measured_ones_do() -> None:

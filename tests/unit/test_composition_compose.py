@@ -62,7 +62,7 @@ def test_central_values_sum_to_one_and_intervals_hold_them(truth: np.ndarray, ba
 
 
 def test_truth_is_recovered_from_perfect_evidence() -> None:
-    constants = {"lines": priors.CARBONATE_INTENSITY.mean, "seen": priors.AMORPHOUS_RESPONSE.mean}
+    constants = {"lines": priors.CARBONATE_INTENSITY.mean, "flat": priors.HALO_FLATNESS.mean}
     found = compose_evidence(xrd_amounts(TYPICAL, **constants), balance(TYPICAL))
     std = np.array([v.std for v in found.components.values() if v is not None])
     assert_close((central(found) - reported(TYPICAL)) / std, 0.0, atol=0.3, because="positivity shifts a little")
@@ -70,13 +70,19 @@ def test_truth_is_recovered_from_perfect_evidence() -> None:
     assert codes(found) <= {"AMORPHOUS_UNDECIDED"}
 
 
-def test_what_a_fit_lacks_of_the_amorphous_mineral_is_read_as_water_and_organic_matter() -> None:
-    model = build_model(reduce_xrd(xrd_amounts(TYPICAL)), None, bias_std=0.03)
-    constants = np.array([[item.mean if item.name != "amorphous_response" else 0.4 for item in model.priors]])
-    assert model.xrd is not None
-    of_mineral = dict(zip(model.xrd.rows, model.design(constants)[0][0][:, AMORPHOUS].tolist(), strict=True))
-    expected = {"apatite": 0.0, "organic": 0.09, "water": 0.51, "amorphous_mineral": 0.4, "other": 0.0}
-    assert of_mineral == pytest.approx(expected)
+def test_a_flatter_halo_of_amorphous_mineral_is_read_as_the_fit_says() -> None:
+    amounts = xrd_amounts(TYPICAL)
+    change = np.array([0.01, 0.10, 0.05, 0.30, -0.50, 0.0])  # apatite, protein, lipid, water, the mineral, barite
+    values = {"amorphous_area": 1.2, "halo_flatness": 0.5, "carbonate_in_lattice": 0.9}
+    for own, expected in (
+        (change, {"apatite": 0.006, "organic": 0.09, "water": 0.18, "amorphous_mineral": 0.9, "other": 0.0}),
+        (None, {"apatite": 0.0, "organic": 0.12, "water": 0.042, "amorphous_mineral": 0.942, "other": 0.0}),
+    ):
+        model = build_model(reduce_xrd(replace(amounts, flatter_halo=own)), None, bias_std=0.03)
+        constants = np.array([[values.get(item.name, item.mean) for item in model.priors]])
+        assert model.xrd is not None
+        of_mineral = dict(zip(model.xrd.rows, model.design(constants)[0][0][:, AMORPHOUS].tolist(), strict=True))
+        assert of_mineral == pytest.approx(expected)
 
 
 SUBSETS = [
@@ -121,13 +127,12 @@ def test_amorphous_components_that_were_not_fitted_are_right_or_null(
         assert None not in found.components.values()
 
 
-def test_amorphous_mineral_with_a_weak_ring_is_inside() -> None:
-    """Of a specimen's amorphous mineral the fit may find a quarter: the rest of its halo is like that of water."""
+@pytest.mark.parametrize("flat", [-0.3, 1.3])
+def test_amorphous_mineral_with_a_stronger_or_weaker_ring_is_inside(flat: float) -> None:
+    """Of a specimen's amorphous mineral the fit may find half, some of the rest as organic matter and water."""
     truth = np.array([0.50, 0.30, 0.08, 0.02, 0.10, 0.0])
-    seen = xrd_amounts(truth, lines=priors.CARBONATE_INTENSITY.mean, stds=STDS * [1, 1, 1, 1, 0.5, 1])
-    amounts = seen.amounts.copy()
-    amounts[3], amounts[4] = amounts[3] + 0.75 * amounts[4], 0.25 * amounts[4]
-    found = compose_evidence(replace(seen, amounts=amounts), balance(truth)).components
+    seen = xrd_amounts(truth, lines=priors.CARBONATE_INTENSITY.mean, flat=flat, stds=STDS * [1, 1, 1, 1, 0.5, 1])
+    found = compose_evidence(seen, balance(truth)).components
     for name, value in (("crystalline_hydroxyapatite", truth[0]), ("amorphous_mineral", truth[4])):
         estimate = found[name]
         assert estimate is not None

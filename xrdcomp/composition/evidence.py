@@ -126,11 +126,11 @@ class XrdEvidence:
 
     `rows` names which of ``XRD_ROWS`` were observed; `values` (n,) and `covariance` (n, n) are theirs, `counting` and
     `misfit` the parts of the covariance from counting and from misfit. `lattice_diffuse` (n,) is what a gram of CO3 in
-    the lattice adds to each row. `others` are the masses of the other crystalline
-    phases that were detected, `salts` those of them that are chlorides; per mass of them, `losses` (3,) leave in the
-    windows of thermogravimetry and `carbonate_share` is CO3, reported under carbonate. `absent` are the positions in
-    ``COMPONENTS`` of what the search did not find, apatite or any other crystal, and `hidden` the standard deviations
-    of what may be there all the same, from the detection limits.
+    the lattice adds to each row, `flatter_halo` (n,) what a gram of amorphous mineral adds if its halo is the flatter
+    one. `others` are the masses of the other crystalline phases that were detected, `salts` those of them that are
+    chlorides; per mass of them, `losses` (3,) leave in the windows of thermogravimetry and `carbonate_share` is CO3,
+    reported under carbonate. `absent` are the positions in ``COMPONENTS`` of what the search did not find, apatite or
+    any other crystal, and `hidden` the standard deviations of what may be there all the same, by the detection limits.
     `undecided` are the masses, by position in ``COMPONENTS``, of phases in the fit that the search left undecided and
     that have no row: all but apatite, and an apatite that is little beside unknown crystals. `room` is what phases of
     the library may have beneath unknown reflections. `called_for` are the amorphous components that the fit lacks
@@ -145,6 +145,7 @@ class XrdEvidence:
     counting: FloatArray
     misfit: FloatArray
     lattice_diffuse: FloatArray
+    flatter_halo: FloatArray
     losses: FloatArray
     others: dict[str, float]
     salts: dict[str, float]
@@ -345,6 +346,11 @@ def reduce_xrd(
         lattice_diffuse=frozen_array(
             np.zeros(len(rows)) if amounts.lattice_diffuse is None else sums @ amounts.lattice_diffuse
         ),
+        flatter_halo=frozen_array(
+            np.array([priors.TYPICAL_FLATTER.get(row, 0.0) for row in rows])
+            if amounts.flatter_halo is None
+            else sums @ amounts.flatter_halo
+        ),
         losses=losses,
         carbonate_share=carbonate / crystals if crystals > 0 else 0.0,
         others=others,
@@ -408,6 +414,7 @@ def _with_unidentified(amounts: XrdAmounts, mass: float, std: float) -> XrdAmoun
         counting_covariance=grown(amounts.counting_covariance, std**2),
         misfit_covariance=grown(amounts.misfit_covariance, 0.0),
         lattice_diffuse=None if amounts.lattice_diffuse is None else np.append(amounts.lattice_diffuse, 0.0),
+        flatter_halo=None if amounts.flatter_halo is None else np.append(amounts.flatter_halo, 0.0),
     )
 
 
@@ -415,7 +422,7 @@ def _response_apart(amounts: XrdAmounts) -> XrdAmounts:
     """Amounts whose covariance lacks what is unknown of the scattering of a gram of amorphous mineral.
 
     It multiplies the true amount, of which the fit may find little where a specimen's first ring is weak; in proportion
-    to what was found it would vanish there. The joint model has it as a constant, `priors.AMORPHOUS_RESPONSE`.
+    to what was found it would vanish there. The joint model has it as a constant, `priors.AMORPHOUS_AREA`.
     """
     if amounts.area_covariance is None:
         return amounts

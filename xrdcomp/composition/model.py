@@ -14,17 +14,18 @@ Thermogravimetry (fractions of the initial mass; l are losses of other crystals 
 Diffraction (masses on one unknown scale K; b is the bias of crystalline against amorphous scattering)::
 
     apatite           K (1 + b) (h + ε κ c)
-    organic           K (o + 0.15 (1 - g) (A + (1 - κ) c))
-    water             K (w + 0.85 (1 - g) (A + (1 - κ) c))
-    amorphous mineral K g (A + (1 - κ) c)
+    organic           K o
+    water             K w
+    amorphous mineral K α (A + (1 - κ) c)
     other crystalline K (1 + b) z
     unidentified      K (1 + b) f u
     standard          K (1 + b) (1 + d) R s / (1 - s)
 
-and in all rows K (1 − ε) κ c times what the disorder of carbonate scatters there.
+and in all rows K (1 − ε) κ c times what the disorder of carbonate scatters there, and K α f (A + (1 − κ) c) times what
+the flatter halo of amorphous mineral does.
 
-The constants and their priors are declared in `priors`. Given K, b, g, a, λ, p, χ, κ, d, R the evidence is linear in x;
-that is what the sampler uses.
+The constants and their priors are declared in `priors`. Given K, b, α, f, ε, a, λ, p, χ, κ, d, R the evidence is linear
+in x; that is what the sampler uses.
 """
 
 from __future__ import annotations
@@ -230,26 +231,30 @@ class JointModel:
         xrd, thermal = self.xrd, self.thermal
         if xrd is not None:
             scale, lattice = np.exp(theta["log_scale"]), theta["carbonate_in_lattice"]
-            bragg, seen = scale * (1.0 + theta["xrd_bias"]), theta["amorphous_response"]
+            bragg = scale * (1.0 + theta["xrd_bias"])
+            sought = "amorphous_mineral" in xrd.rows
             # where amorphous mineral was not looked for, what the others did not take of it is background
-            unseen = scale * (1.0 - seen) * ("amorphous_mineral" in xrd.rows)
+            seen = scale * theta["amorphous_area" if sought else "amorphous_response"]
             # component, row that its scattering belongs to, scattering per mass
             terms = [
                 (H, "apatite", bragg),
                 (CARBONATE, "apatite", bragg * lattice * theta["carbonate_intensity"]),
                 (ORGANIC, "organic", scale),
                 (WATER, "water", scale),
-                (AMORPHOUS, "amorphous_mineral", scale * seen),
-                (CARBONATE, "amorphous_mineral", scale * seen * (1.0 - lattice)),
+                (AMORPHOUS, "amorphous_mineral", seen),
+                (CARBONATE, "amorphous_mineral", seen * (1.0 - lattice)),
                 (OTHER, "other", bragg),
             ]
-            for row, share in (("organic", priors.LACK_AS_ORGANIC), ("water", 1.0 - priors.LACK_AS_ORGANIC)):
-                terms += [(AMORPHOUS, row, share * unseen), (CARBONATE, row, share * unseen * (1.0 - lattice))]
             if "unidentified" in xrd.rows:
                 terms.append((UNSEEN, "unidentified", bragg * np.exp(theta["unidentified_response"])))
             for component, row, mass in terms:
                 if (taken := xrd.taken_by(row)) is not None:
                     matrix[:, xrd.rows.index(taken), component] += mass
+            if sought:
+                # a halo of another form is read as more of some components and less of others
+                otherwise = (seen * theta["halo_flatness"])[:, None] * xrd.flatter_halo
+                matrix[:, : len(xrd.rows), AMORPHOUS] += otherwise
+                matrix[:, : len(xrd.rows), CARBONATE] += (1.0 - lattice)[:, None] * otherwise
             # what reflections lose to the disorder of carbonate goes between them, and the fit reads it as amorphous
             lost = (1.0 - theta["carbonate_intensity"]) / priors.DIFFUSE_LOSS
             matrix[:, : len(xrd.rows), CARBONATE] += (scale * lattice * lost)[:, None] * xrd.lattice_diffuse
@@ -411,7 +416,11 @@ def build_model(
             replace(priors.LOG_SCALE, mean=mean, std=std),
             replace(priors.XRD_BIAS, std=max(bias_std, 1e-4)),
             replace(priors.CARBONATE_IN_LATTICE, mean=float(share[0])),
-            priors.AMORPHOUS_RESPONSE if "amorphous_mineral" in xrd.rows else priors.RESPONSE_NOT_SOUGHT,
+            *(
+                (priors.AMORPHOUS_AREA, priors.HALO_FLATNESS)
+                if "amorphous_mineral" in xrd.rows
+                else (priors.RESPONSE_NOT_SOUGHT,)
+            ),
             priors.CARBONATE_INTENSITY,
             priors.UNCERTAINTY_SPREAD,
         ]

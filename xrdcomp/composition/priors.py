@@ -56,17 +56,21 @@ LATTICE_STD_FLOOR = 0.02
 AMORPHOUS_UPTAKE = 0.25
 """Carbonate that a gram of amorphous mineral takes up, relative to a gram of crystals. The crystals hold most of it;
 where there are none it sits in the amorphous mineral, and where there is none of that in the crystals (judged)."""
-AMORPHOUS_RESPONSE = Prior(
-    name="amorphous_response", mean=0.74, std=0.30, low=0.05, high=1.8, input="amorphous_halo",
-    meaning="g: scattering that the fit finds of the amorphous mineral, over what its amount scatters by "
-    "`physics.amorphous`; what it lacks is read as water and organic matter",
-    origin="1 if its halo is that of `physics.amorphous`; 0.47 (0.34 to 0.58) if it is the flatter one of molecular "
-    "dynamics of Ca3(PO4)2, as the normal equations of 11 fits of three simulators take it up: their mean, and half of "
-    "their distance and a little more, as nobody has an absolute curve (judged)",
+AMORPHOUS_AREA = Prior(
+    name="amorphous_area", mean=1.0, std=0.13, low=0.3, high=1.7, input="amorphous_halo",
+    meaning="α: scattering of a gram of amorphous mineral, over that of `physics.amorphous`",
+    origin="one pattern with a spike, 0.79 ± 0.1 of the free atoms",
 )  # fmt: skip
-LACK_AS_ORGANIC = 0.15
-"""Share of what the fit lacks of the amorphous mineral that it reads as organic matter, the rest being read as water:
-the middle of what the same 11 fits do where they hold water, none to 0.3; all where they hold none (judged)."""
+HALO_FLATNESS = Prior(
+    name="halo_flatness", mean=0.5, std=0.5, low=-1.0, high=1.5, input="amorphous_halo",
+    meaning="f: how flat the amorphous mineral's halo is, on the line from that of `physics.amorphous` (0) to that of "
+    "molecular dynamics (1, `physics.amorphous.FLATTER_PHOSPHATE`)",
+    origin="the mean of the two and half of their distance, as nobody has an absolute curve; at 1.5 there is no first "
+    "maximum any more (judged)",
+)  # fmt: skip
+TYPICAL_FLATTER = {"amorphous_mineral": -0.43, "organic": 0.20, "water": 0.07}
+"""What the flatter halo of a gram of amorphous mineral adds to each row where no fit says so: the mean over fits of
+three simulators, which scatter by 0.03, 0.2 and 0.15; forms of halos and the background take up the rest."""
 RESPONSE_NOT_SOUGHT = Prior(
     name="amorphous_response", mean=0.7, std=0.4, low=0.0, high=1.15, input="amorphous_halo",
     meaning="g where the fit did not look for amorphous mineral: share of its scattering that other components take",

@@ -286,6 +286,13 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     ordered = {p.id for p in phases if p.facts.b_iso is not None}
     structure = np.array([ORDERED_PER_GRAM_STD if name in ordered else PHASE_PER_GRAM_STD for name in names])
     scale = np.diag((structure * positive * crystalline) ** 2)
+    # amounts that are held at zero move with a halo of another form: their covariance has no bounds either
+    q, normal = two_theta_to_q(model.two_theta, model.instrument.wavelength), gram + inflation * np.diag(prior)
+    disorder = _lattice_disorder(q, model.instrument.wavelength)
+    flatter = amorphous.change_of_form(
+        amorphous.AMORPHOUS["amorphous_calcium_phosphate"], amorphous.FLATTER_PHOSPHATE, q, model.instrument.wavelength
+    )
+    lifted = solution.active | model.of_kind("amorphous")
     return Evidence(
         amounts=XrdAmounts(
             names=names,
@@ -296,7 +303,8 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=model.blank_measured,
             facts={item.phase.id: item.phase.facts for item in model.reflections},
-            lattice_diffuse=_lattice_diffuse(model, solution, points, joint, gram, inflation * prior)[is_amount],
+            lattice_diffuse=_taken_up(model, points, joint, normal, solution.active, disorder)[is_amount],
+            flatter_halo=_taken_up(model, points, joint, normal, lifted, flatter)[is_amount],
         ),
         parameter_covariance=covariance[m:, m:],
         covariance=covariance,
@@ -367,30 +375,43 @@ def _of_sharp_phases(
     return out
 
 
-def _lattice_diffuse(
-    model: PatternModel, solution: Solution, points: Points, joint: FloatArray, gram: FloatArray, prior: FloatArray
+def _taken_up(
+    model: PatternModel,
+    points: Points,
+    joint: FloatArray,
+    normal: FloatArray,
+    active: BoolArray,
+    scattering: FloatArray,
 ) -> FloatArray:
-    """Change of the coefficients, (m,), by what a gram of CO3 in the lattice of apatite scatters between reflections.
+    """Change of the coefficients, (m,), by scattering (n,) of a mass of one for which a fit has no place.
+
+    `scattering` is in electron units × mol/g, `normal` the matrix of the normal equations of coefficients and
+    parameters (`joint`); coefficients that are not `active` (m,) stay where they are.
+    """
+    instrument = model.instrument
+    factor = emitted_weight(instrument) * model.slit * polarization(model.two_theta, instrument)
+    free = np.concatenate([active, np.ones(joint.shape[1] - len(active), dtype=bool)])
+    matrix = normal[np.ix_(free, free)]
+    scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    matrix = matrix / np.outer(scale, scale) + 1e-11 * np.eye(len(matrix))
+    out = np.zeros(joint.shape[1])
+    right = joint[:, free].T @ (factor * scattering / points.sigma)
+    out[free] = np.linalg.solve(matrix, right / scale) / scale
+    return out[: len(active)]
+
+
+def _lattice_disorder(q: FloatArray, wavelength: float) -> FloatArray:
+    """Scattering of a gram of CO3 in the lattice of apatite between the reflections, (n,), q in Å⁻¹.
 
     Carbon and vacancies on the sites of others are disorder (Laue scattering) that falls into the amorphous amounts; a
     fit by itself cannot tell it from them. Per carbonate: carbon for phosphorus, an oxygen and half a calcium missing.
     """
-    x, instrument = model.two_theta, model.instrument
-    s = two_theta_to_q(x, instrument.wavelength) / (4.0 * np.pi)
-    f = {}
+    s, f = q / (4.0 * np.pi), {}
     for element in ("C", "P", "O", "Ca"):
-        f1, f2 = elements.anomalous(element, instrument.wavelength)
+        f1, f2 = elements.anomalous(element, wavelength)
         f[element] = elements.form_factor(element, s) + f1 + 1j * f2
     disorder = np.abs(f["P"] - f["C"]) ** 2 + np.abs(f["O"]) ** 2 + 0.5 * np.abs(f["Ca"]) ** 2
-    factor = emitted_weight(instrument) * model.slit * polarization(x, instrument)
-    free = np.concatenate([solution.active, np.ones(joint.shape[1] - len(solution.active), dtype=bool)])
-    normal = gram[np.ix_(free, free)] + np.diag(prior[free])
-    scale = np.sqrt(np.maximum(np.diag(normal), 1e-300))
-    normal = normal / np.outer(scale, scale) + 1e-11 * np.eye(len(normal))
-    out = np.zeros(joint.shape[1])
-    right = joint[:, free].T @ (factor * disorder / CO3_MASS / points.sigma)
-    out[free] = np.linalg.solve(normal, right / scale) / scale
-    return out[: len(model.columns)]
+    return np.asarray(disorder / CO3_MASS, dtype=np.float64)
 
 
 def _over_background(
