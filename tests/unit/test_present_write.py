@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import jsonschema
@@ -20,6 +20,7 @@ from xrdcomp.present.files import draw_figures, read_result, safe_sample_id, wri
 from xrdcomp.present.tables import component_label
 from xrdcomp.present.toml import to_toml
 from xrdcomp.recipe import Recipe
+from xrdcomp.results import XrdAmounts
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "xrdcomp" / "result.schema.json").read_text(encoding="utf-8"))
 
@@ -183,6 +184,20 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path, *, fit: bool, tga
         assert again.xrd.amounts == replace(result.xrd.amounts, facts=facts)
     assert set(draw_figures(again)) == set(draw_figures(result))
     assert write_result(again, tmp_path / "again", figures=False).is_dir()
+
+
+def test_all_that_a_composition_needs_of_amounts_comes_back(tmp_path: Path) -> None:
+    result = make_result()
+    n = len(result.xrd.amounts.names)
+    arrays = {
+        item.name: np.full((n,) if item.name in ("lattice_diffuse", "flatter_halo") else (n, n), float(i))
+        for i, item in enumerate(fields(XrdAmounts))
+        if "FloatArray | None" in str(item.type)
+    }
+    full = replace(result, xrd=replace(result.xrd, amounts=replace(result.xrd.amounts, **arrays)))
+    again = read_result(write_result(full, tmp_path, figures=False))
+    for name, values in arrays.items():
+        np.testing.assert_array_equal(getattr(again.xrd.amounts, name), values, err_msg=name)
 
 
 def test_a_result_read_back_knows_what_is_known_of_its_phases(tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ FIT_CURVES = ("two_theta", "observed", "sigma", "calculated", "background")
 REFLECTION_COLUMNS = ("hkl", "two_theta", "intensity")
 REFLECTION_MEASURES = ("d_spacing", "area", "height", "fwhm")  # not in earlier results
 TGA_CURVES = ("temperature_c", "mass_fraction", "dtg_per_min")
-AMOUNT_ARRAYS = ("covariance", "counting_covariance", "misfit_covariance", "lattice_diffuse", "flatter_halo")
+AMOUNT_ARRAYS = (
+    *("covariance", "counting_covariance", "misfit_covariance", "area_covariance"),
+    *("lattice_diffuse", "flatter_halo"),
+)
 _LEGAL = re.compile(r"\w(?:[\w .+()-]{0,118}[\w+)])?")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
