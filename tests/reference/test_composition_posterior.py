@@ -22,7 +22,15 @@ from xrdcomp.composition.priors import (
     NO_AMORPHOUS_PROBABILITY,
     UNCERTAINTY_SPREAD,
 )
-from xrdcomp.composition.sampler import _draw_simplex, best_fit, sample_posterior
+from xrdcomp.composition.sampler import (
+    _DOF,
+    _Coordinates,
+    _draw_simplex,
+    _lattice,
+    _Proposal,
+    best_fit,
+    sample_posterior,
+)
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import XrdAmounts
 from xrdcomp.units import FloatArray
@@ -304,7 +312,8 @@ def test_what_is_drawn_has_the_density_that_is_stated(
     n = 100_000
     mean = np.repeat([[0.1], [0.2], [0.1]], n, axis=1)
     root = np.repeat(np.linalg.cholesky(16.0 * np.eye(3) + 4.0)[:, :, None], n, axis=2)
-    x, log_density = _draw_simplex(mean, root, np.random.default_rng(4), sparse, assumed)
+    points = np.random.default_rng(3).random((3, n))
+    x, log_density = _draw_simplex(mean, root, points, np.random.default_rng(4), sparse, assumed)
     weight, volume, first = 6.0 * np.exp(-log_density), 1.0, 0.25
     if assumed is not None:
         left, share = 1.0 - x[:2].sum(axis=0), ASSUMED_CARBONATE
@@ -315,6 +324,48 @@ def test_what_is_drawn_has_the_density_that_is_stated(
     error = 4.0 * float(weight.std()) / n**0.5
     assert_close(weight.mean(), volume, atol=error, because="four standard errors of that many draws")
     assert_close((weight * x[0]).mean(), first * volume, atol=error, because="the same, of what is at most as large")
+
+
+@pytest.mark.parametrize("inert", [False, None], ids=["both", "no TGA"])
+def test_draws_by_default_agree_with_a_long_run(inert: bool | None) -> None:
+    """Of the Monte Carlo errors of the sample's moments and tails, ten seeds show the standard deviation."""
+    evidence = reduce_xrd(xrd_amounts(TYPICAL, rng=np.random.default_rng(11)))
+    thermal = None if inert is None else balance(TYPICAL, inert=inert, rng=np.random.default_rng(12))
+    model = build_model(evidence, thermal, bias_std=0.10)
+
+    def summary(draws: int, seed: int) -> FloatArray:
+        x = sample_posterior(model, draws=draws, seed=seed).composition[:, :6]
+        return np.array([x.mean(axis=0), *np.quantile(x, [0.16, 0.5, 0.84, 0.025, 0.975], axis=0)])
+
+    long = sample_posterior(model, draws=1 << 17, seed=99).composition[:, :6].std(axis=0)
+    reference = summary(1 << 17, 99)
+    away = np.sqrt(np.mean([((summary(4000, seed) - reference) / long) ** 2 for seed in range(10)], axis=(0, 2)))
+    assert away[0] < 0.03, "2000 draws that count, evenly placed, leave 0.02 standard deviations of a mean"
+    assert away[1:4].max() < 0.05, "and of quantiles in the middle"
+    assert away[4:].max() < 0.1, "twice that in the tails, where the density is low"
+
+
+def test_constants_are_drawn_within_their_limits_with_the_density_that_is_stated() -> None:
+    """One over their density sums to the volume between the limits, where the proposal reaches all of it."""
+    from scipy.special import gammaln
+
+    model = build_model(None, balance(TYPICAL, rng=np.random.default_rng(12)), bias_std=0.10)
+    p = len(model.priors)
+    low, high = (np.array([getattr(item, end) for item in model.priors]) for end in ("low", "high"))
+    spread = np.diag((0.4 * (high - low)) ** 2)
+    spread[0, 1] = spread[1, 0] = 0.5 * float(np.sqrt(spread[0, 0] * spread[1, 1]))
+    proposal = _Proposal(
+        model=model, coordinates=_Coordinates.of(model), mineral=0.5, centre=0.3 * low + 0.7 * high, spread=spread
+    )
+    theta, log_density = proposal._constants(_lattice(1 << 15, 1 + p, np.random.default_rng(1)))
+    assert (theta >= low[:, None]).all()
+    assert (theta <= high[:, None]).all()
+    log_density += gammaln(0.5 * (_DOF + p)) - gammaln(0.5 * _DOF) - 0.5 * p * np.log(_DOF * np.pi)
+    volume, weight = float(np.prod(high - low)), np.exp(-log_density)
+    error = 4.0 * float(weight.std()) / len(weight) ** 0.5
+    assert_close(weight.mean(), volume, atol=error, because="four standard errors of random draws")
+    middle = float((weight * theta[0]).mean()) / volume
+    assert_close(middle, 0.5 * (low[0] + high[0]), atol=error / volume, because="the same")
 
 
 def test_a_powder_of_minerals_is_drawn_well() -> None:

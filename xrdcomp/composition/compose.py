@@ -7,6 +7,7 @@ variances. `weigh_phases` and `without_standard` bring the fractions of single p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
@@ -238,16 +239,21 @@ def interval_from_draws(
     comes to 0, which it reaches where ``1 - probability`` are (from a quarter of that on, in the logarithm, so that no
     end jumps); where as few are with it the upper end comes down alike. The same holds for what may be all there is.
     """
-    none, whole = draws <= 0.0, draws >= 1.0 - _ROUNDING
-    part = draws[~(none | whole)]
-    credible, there = 1.0 - probability, len(part) / len(draws)
+    return _interval(np.sort(draws), probability, equal_tails=equal_tails)
+
+
+def _interval(ordered: FloatArray, probability: float, *, equal_tails: bool = False) -> tuple[float, float]:
+    """`interval_from_draws` of draws in ascending order."""
+    n = len(ordered)
+    first, last = np.searchsorted(ordered, 0.0, side="right"), np.searchsorted(ordered, 1.0 - _ROUNDING)
+    part, none, whole = ordered[first:last], float(first / n), float(1.0 - last / n)
+    credible, there = 1.0 - probability, len(part) / n
     if there <= _BARELY * credible:
-        return (1.0, 1.0) if whole.mean() > 0.5 else (0.0, 0.0)
+        return (1.0, 1.0) if whole > 0.5 else (0.0, 0.0)
     mean, std = float(part.mean()), float(part.std())
     # candidates: all the intervals between two quantiles that hold the probability, the middle one equal-tailed
-    tails, ordered = np.linspace(0.0, 1.0 - probability, _SPLITS), np.sort(part)
-    quantiles = np.interp(np.concatenate([tails, probability + tails]) * (len(part) - 1), np.arange(len(part)), ordered)
-    lower, upper = quantiles[:_SPLITS], quantiles[_SPLITS:]
+    tails = np.linspace(0.0, 1.0 - probability, _SPLITS)
+    lower, upper = _quantiles(part, tails), _quantiles(part, probability + tails)
     at_zero, at_one = mean < 3 * std, 1.0 - mean < 3 * std
     if at_zero:
         lower[0] = 0.0
@@ -260,25 +266,35 @@ def interval_from_draws(
     low, high = float(max(lower[chosen], 0.0)), float(min(upper[chosen], 1.0))
     if at_zero:  # the bound alone keeps draws off it: half as near it is reached, and evenly
         low -= min(low, max(min(_AT_ZERO * (high - low), _NEAR_ZERO) - low, 0.0))
-    low *= 1.0 - _part_way(float(none.mean()), credible)
-    high += (1.0 - high) * _part_way(float(whole.mean()), credible)
-    if whole.mean() <= none.mean():
+    low *= 1.0 - _part_way(none, credible)
+    high += (1.0 - high) * _part_way(whole, credible)
+    if whole <= none:
         return low, high * _part_way(there, credible)
     return 1.0 - (1.0 - low) * _part_way(there, credible), high
 
 
 def _part_way(probability: float, full: float) -> float:
     """From 0 at a quarter of `full` to 1 at `full` and beyond, linear in the logarithm of a probability."""
-    return float(np.clip(1.0 - np.log(max(probability, 1e-300) / full) / np.log(_BARELY), 0.0, 1.0))
+    return min(max(1.0 - math.log(max(probability, 1e-300) / full) / math.log(_BARELY), 0.0), 1.0)
+
+
+def _quantiles(ordered: FloatArray, at: FloatArray) -> FloatArray:
+    """Quantiles of values in ascending order, linear between neighbours."""
+    place = at * (len(ordered) - 1)
+    below = np.clip(place.astype(np.intp), 0, max(len(ordered) - 2, 0))
+    above = np.minimum(below + 1, len(ordered) - 1)
+    found: FloatArray = ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    return found
 
 
 def _open_to_nothing(draws: FloatArray, probability: float) -> float:
     """How near the interval of a component comes to 0, from 0 where it is equal-tailed (within a fifth) to 1 at 0."""
-    part = draws[draws > 0.0]
-    end = float(np.quantile(part, 0.5 * (1.0 - probability))) if len(part) else 0.0
+    ordered = np.sort(draws)
+    part = ordered[np.searchsorted(ordered, 0.0, side="right") :]
+    end = float(_quantiles(part, np.array(0.5 * (1.0 - probability)))) if len(part) else 0.0
     if end <= 0.0:
         return 1.0
-    return float(np.clip(1.0 - interval_from_draws(draws, probability)[0] / (0.8 * end), 0.0, 1.0))
+    return min(max(1.0 - _interval(ordered, probability)[0] / (0.8 * end), 0.0), 1.0)
 
 
 def interval_of(

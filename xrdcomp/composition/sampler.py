@@ -2,30 +2,36 @@
 
 For fixed constants the evidence is linear and Gaussian in the composition, so the composition can be drawn
 from a Gaussian truncated to the simplex, one coordinate after the other in an order in which every bound is
-known when it is needed: w, c, o, then z, u within what is left, then A; h is the rest. (Sequential truncation:
+known when it is needed: A, w, c, o, z, u; h is the rest. (Sequential truncation:
 Geweke 1991; Hajivassiliou, McFadden & Ruud 1996.) The constants are drawn from a Student distribution around
-the constrained optimum and adapted once or twice (Cappé et al. 2004). Weights are target over proposal, hence
-the sample is exact whatever the proposal; its quality is the effective sample size.
+the constrained optimum, cut to their limits alike, which learns from a pilot batch (Cappé et al. 2004). All draws
+are those of points of a lattice, shifted at random, which fill the unit cube more evenly than random ones do. Weights
+are target over proposal, hence the sample is exact whatever the proposal; its quality is the effective sample size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
-from scipy.special import log_ndtr, ndtri, ndtri_exp
+from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
 from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, PARTS, UNSEEN, WATER, XRD_ROWS, H
 from xrdcomp.composition.model import JointModel
-from xrdcomp.units import CO2_PER_CARBONATE, BoolArray, FloatArray
+from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
-_ORDER = (WATER, CARBONATE, ORGANIC, OTHER, UNSEEN, AMORPHOUS)
-"""Order in which coordinates are drawn; h, or the last one that is there, is what is left."""
+_ORDER = (AMORPHOUS, WATER, CARBONATE, ORGANIC, OTHER, UNSEEN)
+"""Order in which coordinates are drawn; h, or the last one that is there, is what is left.
+
+Amorphous mineral comes first: it is bound to be near zero more often than others, and what it has of the losses moves
+water and organic matter, which are not near their bounds.
+"""
 _ORDER_ASSUMED = (WATER, ORGANIC, OTHER, UNSEEN, CARBONATE, AMORPHOUS)
 """The same where the carbonate is assumed: a share of what is left to it, which is the phosphate."""
-_DOF = 7.0
+_DOF = 15.0
 """Degrees of freedom of the Student distribution of the constants: tails heavier than any target's."""
 _RIDGE = 0.05
 """Weight of the weak normal term of the proposal in directions that the evidence leaves open."""
@@ -33,10 +39,12 @@ _WIDER = 1.3
 """Standard deviation of an assumed carbonate in the proposal, over that of its prior."""
 _NEAR_FLOOR, _CUT_SHARE = 5.0, 0.25
 """How many floors of a sparse prior the draws reach that are cut to where it is high, and how many draws these are."""
-_ENOUGH = 0.2
-"""Effective draws, over those wanted, with which a batch is content."""
-_PILOT = 1500
-"""Draws of the two batches from which the proposal learns."""
+_ENOUGH, _MOST = 0.15, 4
+"""Effective draws, over those wanted, with which a batch is content, and draws of the largest batch, over them."""
+_PILOT = 512
+"""Draws of a batch from which the proposal learns, a power of two."""
+_PER_CONSTANT, _SHAPING = 5, 60
+"""Effective draws for each constant, below which there is another such batch, and those that moments are taken from."""
 _LEAST = 0.25
 """Share of the draws, those with the least amorphous mineral, that a model without any learns its constants from."""
 _SPARE, _STEP = 1.5, 400
@@ -167,21 +175,10 @@ class _Proposal:
     def draw(self, n: int, rng: np.random.Generator) -> _Batch:
         """Draw constants, then compositions given them, and weigh both by target over proposal."""
         model, whitening, p = self.model, self.model.whitening, len(self.centre)
-        # multivariate Student draws; the normal draws behind them are one per stratum in each coordinate (Latin
-        # hypercube, McKay et al. 1979)
-        root = np.linalg.cholesky(self.spread + 1e-12 * np.eye(p))
-        normal = np.empty((n, p))
-        for j in range(p):
-            normal[:, j] = ndtri((rng.permutation(n) + np.maximum(rng.random(n), 1e-300)) / n)
-        mix = rng.chisquare(_DOF, size=n) / _DOF
-        scaled = normal / np.sqrt(mix)[:, None]
-        theta = self.centre + scaled @ root.T
-        # their log density, up to a constant of the dimension
-        log_q = -0.5 * (_DOF + p) * np.log1p((scaled**2).sum(axis=1) / _DOF)
-        log_q -= float(np.log(np.diag(root)).sum())
+        points = _lattice(n, 1 + p + len(self.coordinates.free), rng)
+        theta, log_q = self._constants(points[: 1 + p])
         low, high = (np.array([getattr(item, end) for item in model.priors]) for end in ("low", "high"))
-        outside = ((theta < low) | (theta > high)).any(axis=1)
-        safe = np.clip(theta, low, high)
+        safe = np.clip(theta.T, low, high)
         design, offset = model.design(safe)
         factor, log_det = model.precision_factor(safe)
         # draws along the last axis from here on: a few long operations in place of many small matrices
@@ -190,11 +187,11 @@ class _Proposal:
         target = (whitening @ (model.values[:, None] - offset.T)) * factor.T
         free = self.coordinates.free
         assumed = free.index(CARBONATE) if model.carbonate_is_assumed and CARBONATE in free else None
-        drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), rng, self._sparse(), assumed)
+        drawn, log_qx = _draw_simplex(*self._conditional(matrix, target), points[1 + p :], rng, self._sparse(), assumed)
         x = np.maximum(self.coordinates.complete(drawn.T), 0.0)
         misfit = target - np.einsum("ijn,jn->in", matrix, np.ascontiguousarray(x.T))
         log_w = model.log_prior(safe, x) + log_det - 0.5 * (misfit**2).sum(axis=0) - log_q - log_qx
-        log_w[outside | ~np.isfinite(log_w)] = -np.inf
+        log_w[~np.isfinite(log_w)] = -np.inf
         weights = np.exp(log_w - log_w.max())
         total = float(weights.sum())
         return _Batch(
@@ -204,6 +201,33 @@ class _Proposal:
             # the mean weight is the marginal likelihood
             log_evidence=float(log_w.max()) + float(np.log(total / n)),
         )
+
+    def _constants(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Constants (p, n) within their limits at points (1 + p, n) of the unit cube, and the log of their density.
+
+        Student draws are normal ones of a variance that is drawn before them. Each constant is cut to its limits, given
+        those before it; what the cuts leave of the normal distributions counts in the weights, which is exact with the
+        variance as one more unknown, whose distribution given the constants is that of uncut draws.
+        """
+        p, n = len(self.centre), points.shape[1]
+        root = np.linalg.cholesky(self.spread + 1e-12 * np.eye(p))
+        scale = _student_scales(n)[np.minimum((points[0] * n).astype(np.intp), n - 1)]
+        scaled, theta = np.empty((p, n)), np.empty((p, n))
+        log_mass, square = np.zeros(n), np.zeros(n)
+        for j, item in enumerate(self.model.priors):
+            centre = self.centre[j] + root[j, :j] @ scaled[:j]
+            width = root[j, j] * scale
+            low, high = (item.low - centre) / width, (item.high - centre) / width
+            if low.max() < -_FAR_FROM_BOUNDS and high.min() > _FAR_FROM_BOUNDS:
+                z = ndtri(points[1 + j])
+            else:
+                z, mass = _truncated(low, high, points[1 + j])
+                log_mass += mass
+            scaled[j] = z * scale
+            square += scaled[j] ** 2
+            theta[j] = centre + root[j, j] * scaled[j]
+        log_q = -0.5 * (_DOF + p) * np.log1p(square / _DOF) - float(np.log(np.diag(root)).sum()) - log_mass
+        return theta, log_q
 
     def _sparse(self) -> list[tuple[list[int], float]]:
         """Groups of drawn coordinates whose prior gathers near nothing, and up to where it does."""
@@ -248,6 +272,40 @@ class _Proposal:
         return mean[::-1], root
 
 
+_GENERATOR = np.array(
+    [
+        1, 182667, 469891, 498753, 110745, 446247, 250185, 118627, 245333, 283199, 408519, 391023, 246327, 126539,
+        399185, 461527, 300343, 69681, 516695, 436179, 106383, 238523, 413283, 70841, 47719, 300129, 113029, 123925,
+    ]
+)  # fmt: skip
+"""Generating vector of a rank-1 lattice for any power of two of points up to 2^20, 22 dimensions of its 250
+(Cools, Kuo & Nuyens 2006, SIAM J. Sci. Comput. 28, 2162: weights of order 2)."""
+
+
+def _lattice(n: int, dimensions: int, rng: np.random.Generator) -> FloatArray:
+    """Points (dimensions, n) of a rank-1 lattice in the open unit cube, shifted at random; n is a power of two."""
+    points = _unshifted(n, dimensions) + rng.random((dimensions, 1))
+    points -= points >= 1.0
+    return np.maximum(points, 1e-300)
+
+
+@lru_cache
+def _unshifted(n: int, dimensions: int) -> FloatArray:
+    points: FloatArray = np.outer(_GENERATOR[:dimensions], np.arange(n)) % n / n
+    points.flags.writeable = False
+    return points
+
+
+@lru_cache
+def _student_scales(n: int) -> FloatArray:
+    """Factors (n,) on a normal draw that make it one of Student's distribution, at equal steps of probability."""
+    from scipy.special import gammaincinv
+
+    scales: FloatArray = np.sqrt(0.5 * _DOF / gammaincinv(0.5 * _DOF, (np.arange(n) + 0.5) / n))
+    scales.flags.writeable = False
+    return scales
+
+
 def _cholesky(matrices: FloatArray) -> FloatArray:
     """Lower factors of many small matrices (k, k, n): by columns, every step for all at once."""
     root = np.zeros_like(matrices)
@@ -258,13 +316,14 @@ def _cholesky(matrices: FloatArray) -> FloatArray:
     return root
 
 
-_FAR_FROM_BOUNDS = 8.0
-"""Standard deviations, beyond which a bound cuts off less than 1e-15 of a normal distribution."""
+_FAR_FROM_BOUNDS = 6.0
+"""Standard deviations, beyond which a bound cuts off less than 1e-9 of a normal distribution."""
 
 
 def _draw_simplex(
     mean: FloatArray,
     reversed_root: FloatArray,
+    points: FloatArray,
     rng: np.random.Generator,
     sparse: Sequence[tuple[Sequence[int], float]] = (),
     assumed: int | None = None,
@@ -274,7 +333,8 @@ def _draw_simplex(
     Every coordinate is a normal, given those before it, cut to what they leave of one: its bounds are known when it
     is drawn, so no draw is rejected, and the density is the product of the truncated normals. Of each group of `sparse`
     coordinates a part of the draws is cut to what lies below the group's end: a prior that is high there alone would
-    else rest on the few draws that happen to come so near to nothing. The coordinate `assumed` is a carbonate that is
+    else rest on the few draws that happen to come so near to nothing. `points` (k, n) of the unit cube are the shares
+    of each distribution that lie below the draws. The coordinate `assumed` is a carbonate that is
     assumed of what is left to it, however little that is.
     """
     k, n = mean.shape
@@ -292,16 +352,16 @@ def _draw_simplex(
         if j == assumed:
             share = priors.ASSUMED_CARBONATE
             centre, sd = share.mean * left, _WIDER * share.std * np.maximum(left, 1e-9)
-        uniform = (rng.permutation(n) + rng.random(n)) / n
+        uniform = points[j]
         low, high = -centre / sd, (left - centre) / sd
         if j in group:
             i, end = group[j], np.minimum(sparse[group[j]][1], left)
             near = (end - centre) / sd
             z, _ = _truncated(low, np.where(cut[i], near, high), uniform)
-            log_mass = _log_mass(low, high)
-            denser[i] += np.where(centre + sd * z <= end * (1.0 + 1e-9), log_mass - _log_mass(low, near), -np.inf)
+            log_mass, log_near = _truncated(low, high, uniform)[1], _truncated(low, near, uniform)[1]
+            denser[i] += np.where(centre + sd * z <= end * (1.0 + 1e-9), log_mass - log_near, -np.inf)
         elif (low < -_FAR_FROM_BOUNDS).all() and (high > _FAR_FROM_BOUNDS).all():
-            z, log_mass = ndtri(np.maximum(uniform, 1e-300)), np.zeros(n)
+            z, log_mass = ndtri(uniform), np.zeros(n)
         else:
             z, log_mass = _truncated(low, high, uniform)
         out[j] = np.clip(centre + sd * z, 0.0, left)
@@ -312,31 +372,30 @@ def _draw_simplex(
     return out, log_q
 
 
-def _mirrored(low: FloatArray, high: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Which intervals were mirrored, since they lie above zero; their ends, and log distribution functions there."""
-    flip = low > 0
-    a, b = np.where(flip, -high, low), np.where(flip, -low, high)
-    b = np.maximum(b, a + 1e-12)
-    return flip, a, b, log_ndtr(a), log_ndtr(b)
-
-
-def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
-    """Logarithm of the mass of a standard normal distribution between bounds, accurate in both tails."""
-    _, _, _, log_a, log_b = _mirrored(low, high)
-    return np.asarray(log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300)))
+_DEEP = 1e-200
+"""Mass of a normal distribution between bounds, below which logarithms of its distribution function are taken."""
 
 
 def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Standard normal draws between bounds, and the logarithm of the mass that these hold.
 
     Inversion, accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function
-    are used.
+    are used where it is far out.
     """
-    flip, a, b, log_a, log_b = _mirrored(low, high)
-    ratio = np.exp(log_a - log_b)
-    log_mass = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
-    z = np.clip(ndtri_exp(log_b + np.log(ratio + uniform * (1.0 - ratio))), a, b)
-    return np.where(flip, -z, z), log_mass
+    flip = low > 0.0
+    mirrored = bool(flip.any())
+    a, b = (np.where(flip, -high, low), np.where(flip, -low, high)) if mirrored else (low, high)
+    below = ndtr(a)
+    mass = ndtr(b) - below
+    deep = mass < _DEEP
+    z, log_mass = ndtri(below + uniform * mass), np.log(np.maximum(mass, _DEEP))
+    if deep.any():
+        log_a, log_b = log_ndtr(a[deep]), log_ndtr(np.maximum(b[deep], a[deep] + 1e-12))
+        ratio = np.exp(log_a - log_b)
+        log_mass[deep] = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
+        z[deep] = ndtri_exp(log_b + np.log(ratio + uniform[deep] * (1.0 - ratio)))
+    np.clip(z, a, b, out=z)
+    return np.where(flip, -z, z) if mirrored else z, log_mass
 
 
 def sample_posterior(
@@ -358,38 +417,27 @@ def sample_posterior(
     rng = np.random.default_rng(seed)
     optimum = best_fit(model, near) if beside is None else _with_least_amorphous(beside)
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, UNSEEN, CARBONATE]].sum()), priors.MINERAL_FLOOR)
-    # The Gaussian at the optimum may be too narrow where bounds act, hence a wider first batch; a second pilot batch
-    # and, where too few draws count, larger ones start from the moments of the batch before.
-    spread = optimum.covariance
+    # The Gaussian at the optimum may be too narrow where bounds act, hence a wider pilot batch; the draws themselves,
+    # more of them where too few count, start from the moments of the batch before.
     proposal = _Proposal(
-        model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=optimum.constants, spread=1.5 * spread
-    )
+        model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=optimum.constants,
+        spread=1.5 * optimum.covariance,
+    )  # fmt: skip
     batch = proposal.draw(_PILOT, rng)
-    for turn in range(1 if beside is not None else 0, 4):
-        weights = batch.weights
-        for _ in range(6):
-            if 1.0 / (weights**2).sum() > 60:
-                break
-            # few draws carry the weight: flattened, more of them shape the moments
-            weights = np.sqrt(weights)
-            weights /= weights.sum()
-        centre = weights @ batch.constants
-        away = batch.constants - centre
-        # a trace of the spread before keeps a direction open that a few draws have lost
-        moments = (away * weights[:, None]).T @ away
-        spread = 0.95 * moments + 0.05 * np.diag(np.diag(spread))
-        if turn == 1:  # the second pilot batch tells the share well enough
-            share = _SPARE / (1.0 + np.exp(np.clip(rival - batch.log_evidence, -50.0, 50.0)))
-            draws = min(draws, _STEP * max(1, round(share * draws / _STEP)))
-        size = max(5 * draws // 4 * 2 ** (turn - 1), _PILOT) if turn else _PILOT
-        batch = replace(proposal, centre=centre, spread=1.2 * spread).draw(size, rng)
-        if turn and batch.effective_size > _ENOUGH * draws:
-            break
-    # Systematic resampling turns weighted draws into equally weighted ones with the least added noise; shuffled, so
-    # that any part of the draws is a sample as well.
-    points = (np.arange(draws) + rng.random()) / draws
-    chosen = np.searchsorted(np.cumsum(batch.weights), points).clip(0, len(batch.weights) - 1)
-    chosen = rng.permutation(chosen)
+    # the pilot batch tells the share well enough
+    share = _SPARE / (1.0 + np.exp(np.clip(rival - batch.log_evidence, -50.0, 50.0)))
+    draws = min(draws, _STEP * max(1, round(share * draws / _STEP)))
+    size, enough = _PILOT, _PER_CONSTANT * len(model.priors)
+    while batch.effective_size < _ENOUGH * draws and size < _MOST * _power_of_two(draws):
+        # where hardly any count, what is learnt is little: the next batch is there to learn from as well
+        few = batch.effective_size < enough
+        size = max(2 * size, _PILOT if few else _power_of_two(draws))
+        batch = _adapted(proposal, batch).draw(size, rng)
+    # Systematic resampling turns weighted draws into equally weighted ones with the least added noise, less where
+    # neighbours are alike; shuffled, so that any part of the draws is a sample as well.
+    points, order = (np.arange(draws) + rng.random()) / draws, np.argsort(batch.composition[:, H], kind="stable")
+    chosen = np.searchsorted(np.cumsum(batch.weights[order]), points).clip(0, len(order) - 1)
+    chosen = order[rng.permutation(chosen)]
     return Posterior(
         composition=batch.composition[chosen],
         constants=batch.constants[chosen],
@@ -398,6 +446,28 @@ def sample_posterior(
         effective_size=batch.effective_size,
         log_evidence=batch.log_evidence,
     )
+
+
+def _adapted(proposal: _Proposal, batch: _Batch) -> _Proposal:
+    """Proposal of the constants with the moments of a batch."""
+    weights = batch.weights
+    for _ in range(6):
+        if 1.0 / (weights**2).sum() > _SHAPING:
+            break
+        # few draws carry the weight: flattened, more of them shape the moments
+        weights = np.sqrt(weights)
+        weights /= weights.sum()
+    centre = weights @ batch.constants
+    away = batch.constants - centre
+    moments = (away * weights[:, None]).T @ away
+    # a trace of the variances alone keeps a direction open that a few draws have lost
+    spread = 0.95 * moments + 0.05 * np.diag(np.diag(moments))
+    return replace(proposal, centre=centre, spread=1.1 * spread)
+
+
+def _power_of_two(n: int) -> int:
+    """Power of two that is n or next above it."""
+    return 1 << (n - 1).bit_length()
 
 
 def _with_least_amorphous(posterior: Posterior) -> Optimum:
