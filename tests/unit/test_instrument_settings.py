@@ -16,10 +16,13 @@ from xrdcomp.data import EmissionLine, Instrument, Pattern
 from xrdcomp.errors import RecipeError
 from xrdcomp.instrument.build import build_instrument, instrument_messages, write_instrument
 from xrdcomp.instrument.calibrate import calibrate
+from xrdcomp.instrument.radiation_check import other_optics
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics import elements as radiation
 from xrdcomp.recipe import FitRecipe, InstrumentRecipe, Recipe
 from xrdcomp.refinement.reflections import polarization
+from xrdcomp.results import PhaseList
+from xrdcomp.search.search import fit_and_search
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.stages import fit_pattern
@@ -85,6 +88,17 @@ def test_slits_that_nobody_stated_are_recognised(apatite: float) -> None:
     assert "XRD_OTHER_SLIT" not in {d.code for d in told.messages}
     share = told.phases[0].weight_fraction
     assert share.ci95[0] <= apatite <= share.ci95[1]
+
+
+def test_slits_are_told_from_the_ratios_of_reflections_alone() -> None:
+    """Halos of matter that is not in the fit look like any slit."""
+    scan = replace(apatite_scan(variable_slit=True), metadata={})
+    recipe, phases = Recipe(), (load_phase("hydroxyapatite"),)
+    instrument = build_instrument(scan, recipe.instrument)
+    found = fit_and_search(scan, phases, instrument, recipe.fit, recipe.identification)
+    assert other_optics(found, scan, phases, recipe) is not None
+    unseen = PhaseList(replace(phase, decision="inconclusive") for phase in found.phases)
+    assert other_optics(replace(found, phases=unseen), scan, phases, recipe) is None
 
 
 def test_settings_beside_a_file_count(file: str) -> None:

@@ -75,7 +75,7 @@ def other_optics(
     `search` is what was found with the assumed optics, `phases` those it started from. A tube is sought with the start
     phases, and, where the search found nothing at all, with the library; a radiation that the user states against the
     file is held against that of the file. Automatic slits (a factor sinθ) are tried
-    where nobody says which there were.
+    where a phase is found and nobody says which there were.
     """
     given, gof = recipe.instrument, search.fit.gof_of_phases
 
@@ -132,7 +132,9 @@ def other_optics(
                 message = OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z)
                 return OtherOptics(message, tube=True)
     slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
-    if not phases or slits_known or gof <= _SLIT_GOF:
+    # slits show in the ratios of reflections; halos of matter that is not in the fit they only bend towards it
+    shown = any(phase.decision == "detected" for phase in search.phases)
+    if not phases or not shown or slits_known or gof <= _SLIT_GOF:
         return None
     instrument = changed(variable_slit=True)
     trial = goodness(instrument) if instrument.geometry == "bragg_brentano" else np.inf
@@ -140,7 +142,7 @@ def other_optics(
         return None
     text = (
         f"With fixed slits, which were assumed, the fit leaves {gof:.1f} times the scatter of counting, with slits "
-        f"that open with the angle {trial:.1f} times: the scan was probably taken with automatic slits. Pass "
+        f"that open with the angle {trial:.1f} times: the scan was probably taken with automatic slits. "
         "Set instrument.variable_slit to true; until then nothing follows about amounts."
     )
     return OtherOptics(OTHER_SLIT(text, gof=gof, gof_with_it=trial), tube=False)
