@@ -340,6 +340,31 @@ def test_the_verdict_names_no_part_that_is_mostly_uncertainty() -> None:
     assert "wt% water" not in shown
 
 
+def test_the_verdict_tells_an_interval_that_no_normal_error_describes() -> None:
+    result = make_result()
+    skewed = replace(estimate(0.97, 0.03), ci95=(0.32, 1.0))
+    parts = dict.fromkeys(result.composition.components) | {"unidentified_crystalline": skewed}
+    shown = replace(result, composition=replace(result.composition, components=parts)).verdict
+    assert "32.0 – 100.0 wt% (95 %) unidentified crystalline" in shown
+    assert "97" not in shown
+    near = replace(estimate(0.97, 0.01), ci95=(0.88, 1.0))
+    parts |= {"unidentified_crystalline": near}
+    shown = replace(result, composition=replace(result.composition, components=parts)).verdict
+    assert "97.0 ± 1.0 wt% unidentified crystalline" in shown
+
+
+def test_an_apatite_that_is_undecided_is_called_so() -> None:
+    result = make_result()
+    apatite = next(phase for phase in result.phases if phase.is_apatite)
+    undecided = replace(apatite, decision="inconclusive")
+    phases = [
+        undecided if phase is apatite else phase for phase in result.phases if phase is apatite or not phase.is_apatite
+    ]
+    shown = replace(result, phases=type(result.phases)(phases))
+    assert "crystalline apatite (undecided)" in shown.verdict
+    assert "undecided" not in result.verdict
+
+
 def test_the_verdict_of_unassigned_losses_says_what_was_lost() -> None:
     result = make_result()
     nothing = replace(result.composition, components=dict.fromkeys(result.composition.components), identifiable_sums={})

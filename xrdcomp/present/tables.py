@@ -77,6 +77,8 @@ def component_label(name: str, result: SampleResult | None = None) -> str:
     known = [member.probability for member in members if member is not None and member.probability is not None]
     if known and sum(known) < 0.5:
         return "crystalline apatite (of other elements)"
+    if not found and any(phase.is_apatite and phase.undecided for phase in result.phases):
+        return "crystalline apatite (undecided)"
     told = ["excl. CO₃"] if any(phase.weight_fraction is not None for phase in found) else []
     if all(phase.id.startswith("hydroxyapatite") for phase in found):
         return f"{label_of(name)} (excl. CO₃)" if told else label_of(name)
@@ -195,6 +197,8 @@ MESSAGE_HEADS = {
     "error": "errors: no number of this kind may be used", "warning": "warnings: usable with care", "info": "notes"
 }  # fmt: skip
 _LEAST_NAMED = 0.02  # mass fraction: smaller parts stay out of a sentence
+_SKEWED = 2.0  # times as far as a normal error would, from which on an end of the interval is told instead of it,
+_FAR = 0.2  # where it is so far, mass fraction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +216,14 @@ class _Answer:
         return self.head + (_listed(self.parts[:number]) if self.parts else "")
 
 
+def _amount(part: Estimate) -> str:
+    """Value with its standard uncertainty, or the 95 % interval where that reaches much farther than such an error."""
+    farthest = max(part.value - part.low, part.high - part.value)
+    if part.std is None or farthest <= max(_SKEWED * 1.96 * part.std, _FAR):
+        return f"{percent(part, unit=False)} wt%"
+    return f"{interval_text(part)} wt% (95 %)"
+
+
 def _answer(result: SampleResult) -> _Answer:
     composition, basis = result.composition, BASIS_LABELS[result.composition.basis]
     errors, warnings = ([item.text for item in result.messages if item.severity == kind] for kind in _SEVERITIES[:2])
@@ -222,7 +234,7 @@ def _answer(result: SampleResult) -> _Answer:
     detected = [phase.name for phase in result.phases.detected if not phase.internal_standard]
     head, parts, tail = "", [], ""
     if named:
-        parts = [f"{percent(known[name], unit=False)} wt% {component_label(name, result)}" for _, name in named[:4]]
+        parts = [f"{_amount(known[name])} {component_label(name, result)}" for _, name in named[:4]]
         tail = f" ({basis}, one standard uncertainty)"
     elif shown := [name for name in ("total_mineral", "crystalline", "non_crystalline") if name in sums]:
         head = "only sums can be told: "
