@@ -82,3 +82,33 @@ def test_an_undecided_apatite_is_counted_as_the_composition_counts_it() -> None:
     (weighed,) = weigh_phases([apatite], composed(crystalline=total))
     assert weighed.weight_fraction is not None
     assert_close(weighed.weight_fraction.value, 0.4, rtol=1e-12, because="the crystalline part is apatite")
+
+
+def test_beside_unknown_crystals_a_share_is_what_both_masses_make() -> None:
+    """Their mass is known to a factor: what was detected is neither nothing nor everything."""
+    sums = {"crystalline": Estimate(value=0.9, std=0.05, ci95=(0.6, 1.0))}
+    parts = {
+        "other_crystalline": Estimate(value=0.3, std=0.15, ci95=(0.05, 0.7)),
+        "unidentified_crystalline": Estimate(value=0.6, std=0.2, ci95=(0.1, 0.95)),
+    }
+    fitted = replace(phase(share=0.5, std=0.28), id="quartz", facts=known_facts("quartz"))
+    composition = Composition(basis="as_received", method="xrd", components=parts, identifiable_sums=sums)
+    (weighed,) = weigh_phases([fitted], composition)
+    share = weighed.crystalline_weight_fraction
+    assert share is not None
+    assert_close(share.value, 0.3 / 0.9, rtol=1e-12, because="0.3 of 0.9, which the composition says")
+    assert 0.03 < share.low < 0.08, "a factor of 9 beneath, of the ratio to the rest"
+    assert 0.8 < share.high < 0.85
+    certain = replace(fitted, crystalline_weight_fraction=Estimate(value=0.9995, std=0.02, ci95=(0.96, 1.0)))
+    (nearly_all,) = weigh_phases([certain], composition)
+    assert nearly_all.crystalline_weight_fraction is not None
+    assert nearly_all.crystalline_weight_fraction.low > 0.2, "an error of counting is none of a factor"
+
+
+def test_the_share_of_what_was_found_leaves_room_for_what_is_undecided() -> None:
+    found, doubtful = replace(phase(share=0.6), id="gypsum"), replace(phase("inconclusive", share=0.4), id="quartz")
+    found = replace(found, crystalline_weight_fraction=Estimate(value=0.6, std=0.03, ci95=(0.54, 0.66)))
+    share = weigh_phases([found, doubtful], composed())[0].crystalline_weight_fraction
+    assert share is not None
+    assert share.ci95 == (0.54, 1.0)
+    assert_close(share.std or 0.0, 0.4, rtol=1e-9, because="all that the other may have")

@@ -101,7 +101,8 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
     w_j = f_j · C with f_j the fraction of the crystalline part and C the crystalline mass fraction (lattice
     carbonate included) that all instruments together determine; to first order
     σ_w² = C² σ_f² + f² σ_C². The fraction from the pattern alone is kept beside it. Beside crystals of no phase, whose
-    mass is known to a factor of three, f_j is that of its own group instead, apatite or others, and C the group's.
+    mass is known to a factor of three, f_j is that of its own group instead, apatite or others, and C the group's; the
+    fraction of the crystalline part is then what follows from both masses.
 
     Counted is what was found and, where the composition weighs crystals, apatite in doubt. Any other undecided phase
     has no weight, and the shares of the counted ones are those without it. Without a crystalline sum (one instrument
@@ -125,13 +126,40 @@ def weigh_phases(phases: Sequence[PhaseResult], composition: Composition) -> tup
         if counts and share is not None and 0.0 < total < 1.0 - 1e-9:
             value, std = share.value / total, (share.std or 0.0) / total
             only = 1.0 - value < 1e-9  # the one phase that counts: its share is one, whatever its amount
-            share = Estimate.normal(1.0, 0.0) if only else Estimate.normal(value, std, low=0.0, high=1.0)
-            changes["crystalline_weight_fraction"] = share
+            counted_alone = Estimate.normal(1.0, 0.0) if only else Estimate.normal(value, std, low=0.0, high=1.0)
+            # those that are undecided may be there all the same
+            beside_them = replace(counted_alone, std=float(np.hypot(counted_alone.std or 0.0, value - share.value)))
+            changes["crystalline_weight_fraction"] = beside_them.reaching(share.low, counted_alone.high)
+            share = counted_alone
         if counts and crystalline is not None and share is not None and alone is not None:
             part, whole = groups.get(phase.id, (share, crystalline))
-            changes |= {"weight_fraction": _part_of(part, whole), "pattern_weight_fraction": alone}
+            weight = _part_of(part, whole)
+            changes |= {"weight_fraction": weight, "pattern_weight_fraction": alone}
+            if phase.id in groups and crystalline.value > 0.0:
+                changes["crystalline_weight_fraction"] = _share_of(weight.value / crystalline.value, share)
         out.append(replace(phase, **changes))  # type: ignore[arg-type]  # fields by name
     return tuple(out)
+
+
+_MOST_SPREAD = 2.0
+"""Standard uncertainty of the logarithm of a ratio, up to which its interval is one of ratios."""
+
+
+def _share_of(value: float, fitted: Estimate) -> Estimate:
+    """Share of the crystals beside some of which the mass is known to a factor, as the composition weighs both.
+
+    An error of the factor is symmetric in the logarithm of the ratio to the rest, of which the `fitted` share tells the
+    standard uncertainty: the interval reaches neither nothing nor all.
+    """
+    value = min(max(value, 0.0), 1.0)
+    there = fitted.value * (1.0 - fitted.value)
+    if not (0.0 < value < 1.0 and there > 0.0 and fitted.std):
+        return Estimate.normal(value, fitted.std or 0.0, low=0.0, high=1.0)
+    spread = fitted.std / there
+    if spread > _MOST_SPREAD:  # of a share that is nearly nothing or all of it
+        return Estimate.normal(value, fitted.std, low=0.0, high=1.0)
+    low, high = (value * f / (1.0 - value + value * f) for f in np.exp([-1.96 * spread, 1.96 * spread]))
+    return Estimate(value=value, std=value * (1.0 - value) * spread, ci95=(float(low), float(high)))
 
 
 def _part_of(share: Estimate, whole: Estimate) -> Estimate:
