@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ import pytest
 import xrdcomp as xc
 from xrdcomp.composition.claims import undecided_claims
 from xrdcomp.composition.compose import compose
+from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.profiles import pseudo_voigt_value
+from xrdcomp.refinement.refine import Refinement
+from xrdcomp.search.search import other_cell
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions, vary_conditions
 from xrdcomp.simulate.xrd import expected_pattern, measure
@@ -91,6 +95,57 @@ def test_a_cell_of_no_member_is_an_apatite_of_other_elements() -> None:
     claim = {item.id: item.probability for item in found.claims}["hydroxyapatite_present"]
     assert claim is not None
     assert claim <= 0.5
+
+
+def test_an_apatite_in_doubt_with_the_cell_of_none_is_reflections_of_something_else() -> None:
+    base = load_phase("fluorapatite")
+    foreign = replace(base, id="britholite", cell=replace(base.cell, a=9.61, b=9.61, c=7.03))
+    scan = simulated({"britholite": 1.0}, {"britholite": foreign}, 1)
+    instrument = build_instrument(scan, FROM_NOTHING.instrument)
+    fit = Refinement.run(scan, [replace(foreign, id="fluorapatite")], instrument)
+    assert other_cell(fit, base) == "", "its reflections prove an apatite of other elements"
+    assert other_cell(fit, base, doubted=True).startswith("c would have to be 7.0")
+
+
+GOETHITE = """data_goethite
+_cell_length_a 4.608
+_cell_length_b 9.956
+_cell_length_c 3.0215
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'P b n m'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_B_iso_or_equiv
+Fe1 Fe 0.0489 0.8537 0.25 0.5
+O1 O 0.706 0.2 0.25 0.6
+O2 O 0.196 0.053 0.25 0.6
+"""
+
+
+def test_a_phase_at_the_feet_of_broad_reflections_is_found(tmp_path: Path) -> None:
+    """Fine goethite reaches under the reflections of quartz at 20.9 and 36.5 degrees, which are not its own."""
+    file = tmp_path / "goethite.cif"
+    file.write_text(GOETHITE)
+    goethite = load_phase(str(file))
+    known = {part: load_phase(part) for part in ("hydroxyapatite", "quartz", "zincite")} | {goethite.id: goethite}
+    conditions = XrdConditions(peak_counts=5000.0, background_constant=0.05, two_theta_min=5.0, two_theta_max=70.0)
+    rng, weaker = np.random.default_rng(4), replace(conditions, peak_counts=3500.0)
+    sharp, broad = (
+        expected_pattern(model, setting, known, rng)
+        for model, setting in (
+            (SpecimenModel(other={"quartz": 0.6, "zincite": 0.4}), conditions),
+            (SpecimenModel(other={goethite.id: 1.0}, other_size_nm=30.0), weaker),
+        )
+    )
+    mean = sharp.specimen + broad.specimen + sharp.background + broad.background
+    found = xc.analyze(measure(sharp.two_theta, mean, conditions, rng, "soil"), internal_standard=("zincite", 0.2))
+    assert {phase.id for phase in found.phases if phase.decision == "detected"} == {"quartz", "zincite"}
 
 
 def test_a_phase_beside_higher_lines_of_an_unknown_is_found() -> None:

@@ -53,6 +53,7 @@ _WEAK = 2.0  # thresholds up to which an accepted phase hardly stands out
 _COMPARABLE = 0.5  # of a reflection's height, from which on a peak could have been taken for that reflection
 _REACH = 1.5  # widths within which a peak and a reflection are taken for one, both sides together
 _APART = 2.0  # widths between two peaks
+_WIDER = 1.5  # of a phase's own width, from which on a reflection is of smaller crystals than its own
 _BROAD = 3.0  # widths of the instrument, from which on a reflection is one of small crystals
 _NARROWEST, _BROADEST = 0.5, 3.0  # degrees, widths of reflections of a few nanometres; halos are broader
 _SMOOTHED = 0.2  # of the narrowest, to either side: sharp reflections stay narrower
@@ -804,13 +805,17 @@ class _Search:
 
         So are those of a phase of whose lattice the unknown reflections are.
         """
+        size = number_searched(self.recipe)
         for phase in self.residual.fit.phases if self.recipe.search and not self.named else ():
             if phase.id == self.standard:
                 continue
             suspect = _Suspect(self.residual, phase.id, _peaks(self.unknown, residual_peaks(self.residual)), sharp=True)
-            reason = other_cell(self.residual.fit, phase) or suspect.of_another_compound()
+            doubt = suspect.contradicted() or suspect.out_of_ratio(size) or suspect.beneath_others(size)
+            reason = other_cell(self.residual.fit, phase, doubted=bool(doubt)) or suspect.of_another_compound()
             if reason := reason or suspect.lacks_maxima():
-                self.impossible[phase.id] = self.refused[phase.id] = reason
+                family = searched_phases(self.recipe) if phase.is_apatite else ()
+                self.impossible |= {p.id: reason for p in (phase, *family) if p is phase or p.is_apatite}
+                self.refused[phase.id] = reason
                 self.scores[phase.id] = self.residual.presence(phase)
                 self._drop(phase)
                 self.unknown += unknown_reflections(self.residual)
@@ -970,9 +975,18 @@ class _Search:
         own = own[own > 0.5 * fit.instrument.wavelength]
         bare = 2.0 * np.degrees(np.arcsin(fit.instrument.wavelength / (2.0 * own)))
         places = bare + angle_offset(fit, bare) + score.variant.shift * np.cos(np.radians(bare / 2.0))
-        left = [*self.unknown, *unknown_reflections(self.residual)]
-        others = [p for p in left if not ((places > p.low) & (places < p.high)).any()]
-        masked = replace(fit, points=fit.points.masking(_mask(fit, others)))
+        small = np.degrees(0.1 * fit.instrument.wavelength / score.size_nm)
+        width = float(np.hypot(self.residual.grid.peak_fwhm, small))
+        sharp, broad = list[UnknownReflection](), list[UnknownReflection]()
+        for p in [*self.unknown, *unknown_reflections(self.residual)]:
+            if p.width > _WIDER * width:
+                # a reflection at the foot of a broader one of something else does not make that its own
+                if (np.abs(places - p.two_theta) > 0.5 * _REACH * width).all():
+                    broad.append(p)
+            elif not ((places > p.low) & (places < p.high)).any():
+                sharp.append(p)
+        beside = np.abs(fit.points.two_theta[:, None] - places).min(axis=1, initial=np.inf) > _REACH * width
+        masked = replace(fit, points=fit.points.masking(_mask(fit, sharp) | (_mask(fit, [*sharp, *broad]) & beside)))
         trial = _refine_with(masked, score, moved)
         return replace(trial, points=trial.points.masking(fit.points.masked))
 
@@ -1114,14 +1128,15 @@ def implausible(fit: Refinement, phase: Phase) -> str:
     return other_cell(fit, phase)
 
 
-def other_cell(fit: Refinement, phase: Phase) -> str:
+def other_cell(fit: Refinement, phase: Phase, *, doubted: bool = False) -> str:
     """Reason to doubt a phase whose axes, each by itself, are not those that the compound can have; else none.
 
     An apatite with another cell is another apatite, and its members are compared with each other. Only where crystals
-    have a few nanometres is a cell beyond those of all members what the fit makes of other maxima.
+    have a few nanometres, or its reflections are `doubted` for themselves, is a cell beyond those of all members what
+    the fit makes of reflections of something else.
     """
     inverse = min(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
-    if phase.is_apatite and inverse * _SMALL_NM < 1.0:
+    if phase.is_apatite and inverse * _SMALL_NM < 1.0 and not doubted:
         return ""
     optics = 0.0 if fit.instrument.calibrated else report.OPTICS_CELL_STD
     ranges = _family_ranges(phase) if phase.is_apatite else phase.cell_tolerance
