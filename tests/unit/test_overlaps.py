@@ -81,3 +81,28 @@ def test_nothing_is_taken_off_where_hardly_any_unknown_reflection_stands() -> No
 def test_fits_without_unknown_reflections_stay_as_they_are(soil: xc.Pattern) -> None:
     fit = Refinement.run(soil, [load_phase("quartz")], build_instrument(soil, xc.Recipe().instrument))
     assert weigh_beside(fit, []) is fit
+
+
+def test_the_larger_phase_is_as_unsure_as_what_broad_maxima_take_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {"quartz": 0.05, "corundum": 0.65, "alpha_tcp": 0.2, "struvite": 0.1}
+    model, conditions = SpecimenModel(other=shares, other_size_nm=70.0), XrdConditions(peak_counts=4000.0)
+    rng = np.random.default_rng(5)
+    phases = {name: load_phase(name) for name in (*shares, model.apatite_model.phase)}
+    found = expected_pattern(model, conditions, phases, rng)
+    scan = measure(found.two_theta, found.specimen + found.background, conditions, rng, "soil")
+    fits: list[tuple[Refinement, Refinement]] = []
+
+    def kept(fit: Refinement, heights: list[float]) -> Refinement:
+        fits.append((fit, weigh_beside(fit, heights)))
+        return fits[-1][1]
+
+    monkeypatch.setattr("xrdcomp.search.overlaps.weigh_beside", kept)
+    settings = {"phases": ["quartz", "corundum"], "identification.library": LIBRARY}
+    xc.analyze(scan, recipe=xc.Recipe().with_settings(settings))
+    plain, weighed = fits[0]
+    assert set(weighed.weighed) == {"quartz", "corundum"}
+    place = weighed.model.phase_ids.index("corundum")
+    before, after = (fit.solution.coefficients[place] for fit in (plain, weighed))
+    factor, relative = weighed.weighed["corundum"]
+    assert factor == 1.0, "it keeps the amount of the fit"
+    assert relative == pytest.approx(abs(before / after - 1.0) / 3.0**0.5)

@@ -45,6 +45,7 @@ _MOST_SHARP = 60
 _MOST_BROAD = 400  # maxima, which a wide scan with narrow reflections would have thousands of
 _SUPPORT = 3.0  # widths to either side, where 1e-11 of a maximum is left
 _RIDGE = 1e-5  # of a column's norm: settles columns that say the same, far above rounding of the normal equations
+_ANYWHERE = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and 1, about 0
 _FAINT = 0.2  # of the mean height, of the fainter half of unknown reflections
 
 
@@ -72,7 +73,14 @@ def weigh_beside(fit: Refinement, heights: Sequence[float]) -> Refinement:
     for _ in range(_ROUNDS):
         unknown, _ = _unknown_curve(out, light, np.asarray(heights, dtype=np.float64))
         out = replace(out, points=points.without(unknown)).again()
-    return replace(out, weighed=_unknown_curve(out, light, np.asarray(heights, dtype=np.float64))[1])
+    weighed = _unknown_curve(out, light, np.asarray(heights, dtype=np.float64))[1]
+    # broad maxima take of the feet of a phase that is not weighed apart: its amount is anything from this one to that
+    # of the fit without them
+    before, after = (f.solution.coefficients for f in (fit, out))
+    for k, phase in enumerate(fit.phases):
+        if phase.id not in light and after[k] > 0.0:
+            weighed[phase.id] = 1.0, float(abs(before[k] / after[k] - 1.0)) * _ANYWHERE
+    return replace(out, weighed=weighed)
 
 
 def _outweighed(fit: Refinement) -> list[str]:
