@@ -453,18 +453,18 @@ def series_of_fap(repeats: int, patterns: int = 500, peers: Path | None = None) 
     yield Row(name=f"{what}: fitted by themselves", value=float(table["single"].sum()))
     groups = {item.name: item.id.kind for item in engine.table.free}
     amounts = engine.common.evidence.amounts
-    kinds = {True: "amount of a phase", False: "amount of amorphous matter"}
-    groups |= {f"amount_{name}": kinds[own] for name, own in zip(amounts.names, amounts.crystalline, strict=True)}
+    for amount, of_phase in zip(amounts.names, amounts.crystalline, strict=True):
+        groups[f"amount_{amount}"] = "amount of a phase" if of_phase else "amount of amorphous matter"
     away: dict[str, float] = {}
     for k, y in enumerate(counts[:20]):
         alone = engine.row_of(PatternFit(fit=engine.single(engine.points(y)), settled=True))
         for name, group in groups.items():
             # most of what is near nothing is held at zero: its resamples do not show what it scatters by
-            held = name.startswith("amount_") and bool((table[name] == 0.0).any())
-            if (std := float(np.median(table[f"{name}_std"]) if held else table[name].std())) > 0.0:
+            at_zero = name.startswith("amount_") and bool((table[name] == 0.0).any())
+            if (std := float(np.median(table[f"{name}_std"]) if at_zero else table[name].std())) > 0.0:
                 away[group] = max(away.get(group, 0.0), abs(float(table[name][k]) - alone[name]) / std)
-    for name, value in away.items():
-        yield at_most(f"{what}: {name}, largest distance from single fits of 20", value, 0.1, "σ")
+    for group, value in away.items():
+        yield at_most(f"{what}: {group}, largest distance from single fits of 20", value, 0.1, "σ")
     if peers is not None:
         noisy = [Pattern.from_xy(x, y, intensity_unit="counts") for y in counts[:3]]
         cell = {axis: engine.common.solution.values[f"fluorapatite_{axis}"] for axis in "ac"}
