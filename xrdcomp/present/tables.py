@@ -235,7 +235,7 @@ def _answer(result: SampleResult) -> _Answer:
     head, parts, tail = "", [], ""
     if named:
         parts = [f"{_amount(known[name])} {component_label(name, result)}" for _, name in named[:4]]
-        tail = f" ({basis}, one standard uncertainty)"
+        tail = f" ({basis}, one standard uncertainty)" if any("±" in part for part in parts) else f" ({basis})"
     elif shown := [name for name in ("total_mineral", "crystalline", "non_crystalline") if name in sums]:
         head = "only sums can be told: "
         parts = [f"{interval_text(sums[name])} wt% {label_of(name)}" for name in shown[:2]]
