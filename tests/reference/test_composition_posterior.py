@@ -112,7 +112,9 @@ def test_moments_and_tails_agree_with_emcee(inert: bool | None) -> None:
     assert_close(mine.composition.std(axis=0)[:6] / std, 1.0, atol=0.12, because=because)
     for tail in (0.025, 0.975):
         away = (np.quantile(mine.composition[:, :6], tail, axis=0) - np.quantile(chain, tail, axis=0)) / std
-        assert_close(away, 0.0, atol=0.25, because=f"{because}; three times that in the tails")
+        assert_close(
+            away, 0.0, atol=0.35, because="0.11 where the density is 0.03 a standard deviation; 36 are compared"
+        )
 
 
 def test_far_from_the_borders_it_is_the_closed_form() -> None:
@@ -342,7 +344,7 @@ def test_draws_by_default_agree_with_a_long_run(inert: bool | None) -> None:
     away = np.sqrt(np.mean([((summary(4000, seed) - reference) / long) ** 2 for seed in range(10)], axis=(0, 2)))
     assert away[0] < 0.03, "2000 draws that count, evenly placed, leave 0.02 standard deviations of a mean"
     assert away[1:4].max() < 0.05, "and of quantiles in the middle"
-    assert away[4:].max() < 0.1, "twice that in the tails, where the density is low"
+    assert away[4:].max() < 0.12, "twice that in the tails, where the density is low, and ten seeds tell it to a tenth"
 
 
 def test_constants_are_drawn_within_their_limits_with_the_density_that_is_stated() -> None:
@@ -382,3 +384,20 @@ def test_a_powder_of_minerals_is_drawn_well() -> None:
     )
     model = build_model(reduce_xrd(amounts), None, bias_std=0.16, tissue=False)
     assert sample_posterior(model, draws=4000, seed=1).effective_size > 600.0
+
+
+def test_unknown_crystals_alone_are_drawn_well() -> None:
+    """The pattern fixes K (1 + b) f of them: a dozen draws count where K is drawn beside b."""
+    along = np.array([0.15, 0.0, -0.08, 0.045])  # amorphous amounts of which the fit tells hardly more than one sum
+    covariance = np.outer(along, along) + np.diag(np.full(4, 4e-6))
+    amounts = amounts_of(
+        names=("protein", "lipid", "water", "amorphous_calcium_phosphate"),
+        amounts=np.zeros(4),
+        covariance=65.0**2 * covariance,
+        crystalline=(False,) * 4,
+        counting_covariance=5.0 * covariance,
+        blank_measured=False,
+    )
+    model = build_model(reduce_xrd(amounts, unidentified=(65.0, 0.1)), None, bias_std=0.16, tissue=False)
+    sizes = [sample_posterior(model, draws=4000, seed=seed).effective_size for seed in range(3)]
+    assert min(sizes) > 60.0

@@ -29,6 +29,8 @@ _ORDER = (AMORPHOUS, WATER, CARBONATE, ORGANIC, OTHER, UNSEEN)
 Amorphous mineral comes first: it is bound to be near zero more often than others, and what it has of the losses moves
 water and organic matter, which are not near their bounds.
 """
+_ORDER_WITHOUT_PATTERN = (WATER, CARBONATE, ORGANIC, OTHER, UNSEEN, AMORPHOUS)
+"""The same by thermogravimetry alone, which weighs what leaves and not what stays amorphous."""
 _ORDER_ASSUMED = (WATER, ORGANIC, OTHER, UNSEEN, CARBONATE, AMORPHOUS)
 """The same where the carbonate is assumed: a share of what is left to it, which is the phosphate."""
 _DOF = 15.0
@@ -115,7 +117,8 @@ class _Coordinates:
     def of(cls, model: JointModel) -> _Coordinates:
         there = [i for i in range(len(PARTS)) if i not in model.absent]
         rest = next(i for i in (H, AMORPHOUS, ORGANIC, OTHER, UNSEEN) if i in there)
-        order = _ORDER_ASSUMED if model.carbonate_is_assumed else _ORDER
+        weighed = _ORDER_WITHOUT_PATTERN if model.xrd is None else _ORDER
+        order = _ORDER_ASSUMED if model.carbonate_is_assumed else weighed
         return cls(free=tuple(i for i in order if i in there and i != rest), rest=rest)
 
     def start(self, model: JointModel) -> FloatArray:
@@ -162,8 +165,9 @@ class _Coordinates:
 class _Proposal:
     """Distribution that constants and compositions of one model are drawn from.
 
-    Constants: Student around `centre` with scale `spread`. Compositions given them: normal, cut to the simplex;
-    `mineral` is the mass fraction of the mineral about which its weak terms are centred.
+    Constants: Student around `centre` with scale `spread`, both of constants as `_of_crystals` has them. Compositions
+    given them: normal, cut to the simplex; `mineral` is the mass fraction of the mineral about which its weak terms are
+    centred.
     """
 
     model: JointModel
@@ -227,7 +231,7 @@ class _Proposal:
             square += scaled[j] ** 2
             theta[j] = centre + root[j, j] * scaled[j]
         log_q = -0.5 * (_DOF + p) * np.log1p(square / _DOF) - float(np.log(np.diag(root)).sum()) - log_mass
-        return theta, log_q
+        return _of_crystals(self.model, theta.T, -1.0).T, log_q
 
     def _sparse(self) -> list[tuple[list[int], float]]:
         """Groups of drawn coordinates whose prior gathers near nothing, and up to where it does."""
@@ -419,9 +423,12 @@ def sample_posterior(
     mineral = max(float(optimum.composition[[H, AMORPHOUS, OTHER, UNSEEN, CARBONATE]].sum()), priors.MINERAL_FLOOR)
     # The Gaussian at the optimum may be too narrow where bounds act, hence a wider pilot batch; the draws themselves,
     # more of them where too few count, start from the moments of the batch before.
+    centre = _of_crystals(model, optimum.constants[None], 1.0)[0]
+    step = 1e-6
+    slopes = (_of_crystals(model, optimum.constants + step * np.eye(len(centre)), 1.0) - centre) / step
     proposal = _Proposal(
-        model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=optimum.constants,
-        spread=1.5 * optimum.covariance,
+        model=model, coordinates=_Coordinates.of(model), mineral=mineral, centre=centre,
+        spread=1.5 * slopes.T @ optimum.covariance @ slopes,
     )  # fmt: skip
     batch = proposal.draw(_PILOT, rng)
     # the pilot batch tells the share well enough
@@ -457,12 +464,33 @@ def _adapted(proposal: _Proposal, batch: _Batch) -> _Proposal:
         # few draws carry the weight: flattened, more of them shape the moments
         weights = np.sqrt(weights)
         weights /= weights.sum()
-    centre = weights @ batch.constants
-    away = batch.constants - centre
+    drawn = _of_crystals(proposal.model, batch.constants, 1.0)
+    centre = weights @ drawn
+    away = drawn - centre
     moments = (away * weights[:, None]).T @ away
     # a trace of the variances alone keeps a direction open that a few draws have lost
     spread = 0.95 * moments + 0.05 * np.diag(np.diag(moments))
     return replace(proposal, centre=centre, spread=1.1 * spread)
+
+
+def _of_crystals(model: JointModel, constants: FloatArray, sign: float) -> FloatArray:
+    """Constants (n, p) with the scale of crystals in place of that of amorphous matter, or (`sign` -1) the reverse.
+
+    A pattern of little but crystals fixes K (1 + b), one of unknown crystals K (1 + b) f: of each of these it leaves a
+    narrow curved ridge, which no normal distribution follows. Where other matter has more than they have, constants
+    stay as they are. The change has a Jacobian of one.
+    """
+    names, xrd = model.names, model.xrd
+    if xrd is None or xrd.share_of_total(*_CRYSTALS)[0] < 0.5:
+        return constants
+    changed, at = constants.copy(), names.index("log_scale")
+    changed[:, at] += sign * np.log1p(constants[:, names.index("xrd_bias")])
+    if "unidentified_response" in names and xrd.row("unidentified") > 0.5 * sum(map(xrd.row, _CRYSTALS)):
+        changed[:, at] += sign * constants[:, names.index("unidentified_response")]
+    return changed
+
+
+_CRYSTALS = ("apatite", "other", "unidentified")
 
 
 def _power_of_two(n: int) -> int:
