@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from tests.builders import amounts_of
+from tests.builders import amounts_of, make_fit, make_tga
 from tests.helpers import assert_close
 from tests.unit.composition_evidence import (
     FULL,
@@ -844,3 +845,12 @@ def test_an_interval_of_nearly_every_value_is_a_warning() -> None:
     said = next(item for item in messages_of(wide) if item.code == "COMPOSITION_OPEN")
     assert said.severity == "warning"
     assert_close(said.facts["width_other_crystalline"], 0.95, atol=1e-12, because="width of the interval")
+
+
+@pytest.mark.parametrize("kind", ["auto", "tissue", "unknown"])
+def test_what_is_taken_for_tissue_by_its_mineral_alone_is_told(kind: Literal["auto", "tissue", "unknown"]) -> None:
+    fit = replace(make_fit(), amounts=xrd_amounts(TYPICAL, rng=np.random.default_rng(3)))
+    told = "SPECIMEN_TAKEN_FOR_TISSUE" in codes(compose(fit, kind=kind))
+    assert told == (kind == "auto"), "nobody said so, and no curve does"
+    with_curve = compose(fit, tga=make_tga(), kind="auto")
+    assert "SPECIMEN_TAKEN_FOR_TISSUE" not in codes(with_curve)

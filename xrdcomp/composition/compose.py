@@ -73,6 +73,13 @@ ORGANIC_OPEN = message_kind(
     threshold="organic below 8 % of the dry specimen; in an inert gas up to 30 % left without a peak of CO2",
     origin="sepiolite, zeolites and cement by published steps; epoxy, poly(vinyl chloride) and chitin with their char",
 )  # fmt: skip
+TAKEN_FOR_TISSUE = message_kind(
+    "SPECIMEN_TAKEN_FOR_TISSUE", "info",
+    "A mineral of tissue was found, and nothing but that says that the amorphous matter is tissue: it is read as "
+    "organic matter, water and amorphous mineral. Glass, silica or a polymer would be taken for them.",
+    remedy='Set specimen.kind = "unknown" for synthetic mixtures, rocks and soils, "tissue" for tissue, or measure '
+    "thermogravimetry.",
+)  # fmt: skip
 STANDARD_UNSEEN = message_kind(
     "COMPOSITION_STANDARD_UNSEEN", "error",
     "The internal standard does not show in the pattern: nothing can be weighed against it.",
@@ -576,6 +583,12 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         lattice_carbonate=None if fit is None else _lattice_carbonate(fit, phases),
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or biomineral)),
     )  # fmt: skip
+    stated = found.components.get("organic") or found.identifiable_sums.get("organic_and_water")
+    if kind == "auto" and thermal is None and biomineral and stated is not None:
+        minerals = ", ".join(phase.name for phase in phases if phase.facts.biomineral and phase.decision == "detected")
+        text = f"{minerals or 'A mineral of tissue'} was found: amorphous matter is read as that of tissue, organic "
+        text += f"matter, water and amorphous mineral. {TAKEN_FOR_TISSUE.remedy}"
+        messages = (*messages, TAKEN_FOR_TISSUE(text))
     if tga is not None and thermal is not None and kind != "tissue":
         found = _with_silicates(found, tga, biomineral=biomineral)
         if fit is None:
