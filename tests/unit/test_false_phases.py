@@ -126,6 +126,7 @@ Fe1 Fe 0.0489 0.8537 0.25 0.5
 O1 O 0.706 0.2 0.25 0.6
 O2 O 0.196 0.053 0.25 0.6
 """
+"""About goethite, which the library lacks: reflections of fine crystals of it reach under those of quartz."""
 
 
 def test_a_phase_at_the_feet_of_broad_reflections_is_found(tmp_path: Path) -> None:
