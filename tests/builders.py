@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -229,3 +230,12 @@ def make_result(
         messages=composition.messages,
         metadata=metadata or {},
     )  # fmt: skip
+
+
+def cif_text(name: str, cell: tuple[float, ...], space_group: str, atoms: Sequence[str]) -> str:
+    """CIF of a structure: `cell` in Å and degrees, `atoms` as label, element, x, y, z and B (Å²)."""
+    axes = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
+    lines = [f"data_{name}", *(f"_cell_{axis} {value}" for axis, value in zip(axes, cell, strict=True))]
+    lines += [f"_space_group_name_H-M_alt '{space_group}'", "loop_"]
+    columns = ("label", "type_symbol", "fract_x", "fract_y", "fract_z", "B_iso_or_equiv")
+    return "\n".join([*lines, *(f"_atom_site_{column}" for column in columns), *atoms, ""])

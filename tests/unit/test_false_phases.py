@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import xrdcomp as xc
+from tests.builders import cif_text
 from xrdcomp.composition.claims import undecided_claims
 from xrdcomp.composition.compose import compose
 from xrdcomp.instrument.build import build_instrument
@@ -107,25 +108,10 @@ def test_an_apatite_in_doubt_with_the_cell_of_none_is_reflections_of_something_e
     assert other_cell(fit, base, doubted=True).startswith("c would have to be 7.0")
 
 
-GOETHITE = """data_goethite
-_cell_length_a 4.608
-_cell_length_b 9.956
-_cell_length_c 3.0215
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_space_group_name_H-M_alt 'P b n m'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_B_iso_or_equiv
-Fe1 Fe 0.0489 0.8537 0.25 0.5
-O1 O 0.706 0.2 0.25 0.6
-O2 O 0.196 0.053 0.25 0.6
-"""
+GOETHITE = cif_text(
+    "goethite", (4.608, 9.956, 3.0215, 90, 90, 90), "P b n m",
+    ["Fe1 Fe 0.0489 0.8537 0.25 0.5", "O1 O 0.706 0.2 0.25 0.6", "O2 O 0.196 0.053 0.25 0.6"],
+)  # fmt: skip
 """About goethite, which the library lacks: reflections of fine crystals of it reach under those of quartz."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import xrdcomp as xc
+from tests.builders import cif_text
 from xrdcomp.composition.compose import compose_evidence
 from xrdcomp.phases.library import load_phase, load_phases
 from xrdcomp.results import DetectionEvidence, PhaseResult, XrdAmounts
@@ -16,25 +17,10 @@ from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions
 from xrdcomp.simulate.xrd import expected_pattern, measure
 
-ZIRCON = """data_zircon
-_cell_length_a 6.604
-_cell_length_b 6.604
-_cell_length_c 5.979
-_cell_angle_alpha 90
-_cell_angle_beta 90
-_cell_angle_gamma 90
-_space_group_name_H-M_alt 'I 41/a m d:2'
-loop_
-_atom_site_label
-_atom_site_type_symbol
-_atom_site_fract_x
-_atom_site_fract_y
-_atom_site_fract_z
-_atom_site_B_iso_or_equiv
-Zr1 Zr 0 0.75 0.125 0.5
-Si1 Si 0 0.25 0.375 0.5
-O1 O 0 0.066 0.1951 0.8
-"""
+ZIRCON = cif_text(
+    "zircon", (6.604, 6.604, 5.979, 90, 90, 90), "I 41/a m d:2",
+    ["Zr1 Zr 0 0.75 0.125 0.5", "Si1 Si 0 0.25 0.375 0.5", "O1 O 0 0.066 0.1951 0.8"],
+)  # fmt: skip
 """ZrSiO4 [Robinson et al. 1971 Am. Mineral. 56, 782]; its 200 hides quartz 101."""
 
 
