@@ -21,7 +21,7 @@ from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 from xrdcomp.composition import priors
 from xrdcomp.composition.evidence import AMORPHOUS, CARBONATE, ORGANIC, OTHER, PARTS, UNSEEN, WATER, XRD_ROWS, H
 from xrdcomp.composition.model import JointModel
-from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
+from xrdcomp.units import CO2_PER_CARBONATE, BoolArray, FloatArray
 
 _ORDER = (AMORPHOUS, WATER, CARBONATE, ORGANIC, OTHER, UNSEEN)
 """Order in which coordinates are drawn; h, or the last one that is there, is what is left.
@@ -282,7 +282,7 @@ _GENERATOR = np.array(
         399185, 461527, 300343, 69681, 516695, 436179, 106383, 238523, 413283, 70841, 47719, 300129, 113029, 123925,
     ]
 )  # fmt: skip
-"""Generating vector of a rank-1 lattice for any power of two of points up to 2^20, 22 dimensions of its 250
+"""Generating vector of a rank-1 lattice for any power of two of points up to 2^20, 28 dimensions of its 250
 (Cools, Kuo & Nuyens 2006, SIAM J. Sci. Comput. 28, 2162: weights of order 2)."""
 
 
@@ -362,7 +362,7 @@ def _draw_simplex(
             i, end = group[j], np.minimum(sparse[group[j]][1], left)
             near = (end - centre) / sd
             z, _ = _truncated(low, np.where(cut[i], near, high), uniform)
-            log_mass, log_near = _truncated(low, high, uniform)[1], _truncated(low, near, uniform)[1]
+            log_mass, log_near = _log_mass(low, high), _log_mass(low, near)
             denser[i] += np.where(centre + sd * z <= end * (1.0 + 1e-9), log_mass - log_near, -np.inf)
         elif (low < -_FAR_FROM_BOUNDS).all() and (high > _FAR_FROM_BOUNDS).all():
             z, log_mass = ndtri(uniform), np.zeros(n)
@@ -386,20 +386,38 @@ def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[
     Inversion, accurate in both tails: an interval above zero is mirrored, and logarithms of the distribution function
     are used where it is far out.
     """
-    flip = low > 0.0
-    mirrored = bool(flip.any())
-    a, b = (np.where(flip, -high, low), np.where(flip, -low, high)) if mirrored else (low, high)
+    flip, a, b = _mirrored(low, high)
     below = ndtr(a)
     mass = ndtr(b) - below
-    deep = mass < _DEEP
     z, log_mass = ndtri(below + uniform * mass), np.log(np.maximum(mass, _DEEP))
-    if deep.any():
-        log_a, log_b = log_ndtr(a[deep]), log_ndtr(np.maximum(b[deep], a[deep] + 1e-12))
-        ratio = np.exp(log_a - log_b)
-        log_mass[deep] = log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300))
+    if (deep := mass < _DEEP).any():
+        log_mass[deep], log_b, ratio = _deep_mass(a[deep], b[deep])
         z[deep] = ndtri_exp(log_b + np.log(ratio + uniform[deep] * (1.0 - ratio)))
     np.clip(z, a, b, out=z)
-    return np.where(flip, -z, z) if mirrored else z, log_mass
+    return np.where(flip, -z, z), log_mass
+
+
+def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Logarithm of the mass of a standard normal distribution between bounds, as `_truncated` gives it with draws."""
+    _, a, b = _mirrored(low, high)
+    mass = ndtr(b) - ndtr(a)
+    out: FloatArray = np.log(np.maximum(mass, _DEEP))
+    if (deep := mass < _DEEP).any():
+        out[deep], _, _ = _deep_mass(a[deep], b[deep])
+    return out
+
+
+def _mirrored(low: FloatArray, high: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
+    """Which intervals were mirrored, since they lie above zero, and their ends."""
+    flip = low > 0.0
+    return flip, np.where(flip, -high, low), np.where(flip, -low, high)
+
+
+def _deep_mass(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Far out: logarithms of the mass between a and b and of all of it below b, and the share of that below a."""
+    log_a, log_b = log_ndtr(a), log_ndtr(np.maximum(b, a + 1e-12))
+    ratio = np.exp(log_a - log_b)
+    return log_b + np.log(np.maximum(-np.expm1(log_a - log_b), 1e-300)), log_b, ratio
 
 
 def sample_posterior(
