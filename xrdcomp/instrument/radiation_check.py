@@ -78,6 +78,7 @@ def other_optics(
     where a phase is found and nobody says which there were.
     """
     given, gof = recipe.instrument, search.fit.gof_of_phases
+    shown = any(phase.decision == "detected" for phase in search.phases)
 
     def changed(**settings: Any) -> Instrument:
         return build_instrument(pattern, msgspec.structs.replace(given, **settings))
@@ -116,8 +117,7 @@ def other_optics(
                 )
                 message = OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best])
                 return OtherOptics(message, tube=True)
-        nothing = all(phase.decision != "detected" for phase in search.phases)
-        if nothing and recipe.identification.search:
+        if not shown and recipe.identification.search:
             instruments = {name: changed(radiation=name) for name in _SEARCHED_TUBES}
             met = _best_met(pattern, instruments, recipe, blank)
             if met is not None:
@@ -133,7 +133,6 @@ def other_optics(
                 return OtherOptics(message, tube=True)
     slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
     # slits show in the ratios of reflections; halos of matter that is not in the fit they only bend towards it
-    shown = any(phase.decision == "detected" for phase in search.phases)
     if not phases or not shown or slits_known or gof <= _SLIT_GOF:
         return None
     instrument = changed(variable_slit=True)
