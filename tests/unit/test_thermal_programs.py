@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
+from scipy.special import ndtr
 
 from tests.gas_programs import (
     AMMONIUM,
@@ -38,7 +39,7 @@ from xrdcomp.recipe import Recipe, SpecimenRecipe, ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.stages import analyze_tga, compose
 from xrdcomp.thermal.balance import tga_check
-from xrdcomp.thermal.curve import shift_with_rate
+from xrdcomp.thermal.curve import _LEAST_FILTERED, _WINDOWS, _filtered_jump, shift_with_rate
 from xrdcomp.units import CO2_PER_CARBONATE
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
@@ -136,6 +137,19 @@ def test_jumps_that_smoothing_broadened_are_found(jump: tuple[float, float], spr
     assert abs(found[0].facts["lost"] + jump[1]) < 0.004
     for name in ("water", "organic", "carbonate_co2"):
         assert abs(broken.quantities[name].value - whole.quantities[name].value) < 0.005, name
+
+
+@pytest.mark.parametrize("half", [12, 40])
+def test_the_least_jump_that_counts_is_no_less_than_the_quick_test_of_it_lets_pass(half: int) -> None:
+    """A Gaussian of nearly the widest width, and of the least size, on a cubic."""
+    window, widest = _WINDOWS[0]
+    limit, least = half / window, 1.02 * _LEAST_FILTERED
+    u = np.arange(-half, half + 1.0)
+    cubic = 0.6 - 1e-3 * u + 2e-6 * u**2 - 1e-8 * u**3
+    found = _filtered_jump(cubic - least * ndtr(u / (0.99 * widest * limit)), 1.0, limit, widest, 1e-7)
+    assert found is not None
+    assert_close(found.size, -least, rtol=0.02, because="widths tried are a third apart, and the nearest is 1 % off")
+    assert _filtered_jump(cubic, 1.0, limit, widest, 1e-7) is None
 
 
 @pytest.mark.parametrize("order", [0.3, 0.5, 2 / 3, 1.0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -247,7 +248,11 @@ def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatAr
 
 def derivative(values: FloatArray, step: float) -> FloatArray:
     """Central first derivative along the first axis of an evenly spaced curve."""
-    return np.gradient(values, step, axis=0)
+    slope = np.empty_like(values)
+    np.subtract(values[2:], values[:-2], out=slope[1:-1])
+    slope[1:-1] /= 2.0 * step
+    slope[0], slope[-1] = (values[1] - values[0]) / step, (values[-1] - values[-2]) / step
+    return slope
 
 
 def estimate_noise(values: FloatArray, counts: FloatArray) -> float:
@@ -345,17 +350,17 @@ class HeatingCurve(MassCurve):
         """Width of a bin, °C of progress."""
         return float(self.progress[1] - self.progress[0])
 
-    @property
+    @cached_property
     def mean_count(self) -> float:
         """Mean number of readings over the bins that have any."""
         return float(self.counts[self.counts > 0].mean()) if self.counts.any() else 1.0
 
-    @property
+    @cached_property
     def weights(self) -> FloatArray:
         """Readings per bin relative to their mean."""
         return self.counts / self.mean_count
 
-    @property
+    @cached_property
     def bin_noise(self) -> float:
         """Standard deviation of a bin mean with the average number of readings."""
         return self.noise / float(np.sqrt(self.mean_count))
@@ -512,10 +517,10 @@ def without_jumps(
     or the gas changed.
     """
     found: dict[int, tuple[int, float]] = {}  # last reading before each jump: readings it takes, size
-    noise = _lasting_noise(mass)
+    noise, lines = _lasting_noise(mass), [_Lines.through(mass, beside) for beside in _JUMP_BESIDE]
     for width, contrast in enumerate(_JUMP_CONTRAST, start=1):
-        for beside in _JUMP_BESIDE:
-            for k, size in _breaks(mass, progress, width, beside, contrast, noise):
+        for beside, fitted in zip(_JUMP_BESIDE, lines, strict=True):
+            for k, size in _breaks(fitted, progress, width, beside, contrast, noise):
                 stop = k + width
                 taken = any(k < start + taking and start < stop for start, (taking, _) in found.items())
                 around = temperature_c[max(k - _STANDS, 0) : stop + _STANDS + 1]
@@ -657,13 +662,17 @@ def _filtered_jump(mass: FloatArray, step: float, limit_c: float, most: float, n
     """Broadened jump in the middle of some bins, no wider than `most` of the limit, or None where they show none."""
     half = len(mass) // 2
     u = step * (np.arange(len(mass)) - half)
+    # without what a cubic describes
+    basis = np.linalg.qr(np.vander(u / u[-1], 4))[0]
+    left, flattest = mass - basis @ (basis.T @ mass), ndtr(u / (most * limit_c))
+    # of all jumps that may count this one leaves the least; nearly everywhere not even that is left
+    if left @ left < _LEAST_FILTERED**2 * (flattest @ flattest - float(((basis.T @ flattest) ** 2).sum())):
+        return None
     widths = np.array(_FILTERED) * limit_c
     tried = [(width, offset) for width in widths.tolist() for offset in (max(width, step) * _OFFSETS).tolist()]
     since = (u[:, None] - np.array([offset for _, offset in tried])) / np.array([width for width, _ in tried])
     shapes = np.hstack((ndtr(since), -np.expm1(-np.clip(since, 0.0, None))))
-    # without what a cubic describes
-    basis = np.linalg.qr(np.vander(u / u[-1], 4))[0]
-    rest, left = shapes - basis @ (basis.T @ shapes), mass - basis @ (basis.T @ mass)
+    rest = shapes - basis @ (basis.T @ shapes)
     power = np.maximum((rest**2).sum(axis=0), 1e-9)
     sizes = left @ rest / power
     misfits = np.sqrt(np.clip(left @ left - sizes**2 * power, 0.0, None) / len(mass))
@@ -693,29 +702,49 @@ def _uneven(mass: FloatArray, reach: IntArray) -> FloatArray:
     return np.asarray(2.0 * change[0] - change[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """Straight lines through some readings each, one after another: mean, slope a reading, sum of squares beside."""
+
+    mean: FloatArray
+    slope: FloatArray
+    left_over: FloatArray
+
+    @classmethod
+    def through(cls, mass: FloatArray, readings: int) -> _Lines:
+        """Lines through every `readings` successive readings; none where there are fewer."""
+        if len(mass) < readings:
+            return cls(mean=np.empty(0), slope=np.empty(0), left_over=np.empty(0))
+        place = np.arange(readings) - 0.5 * (readings - 1)
+        power = float((place**2).sum())
+        windows = np.lib.stride_tricks.sliding_window_view(mass, readings)
+        mean, slope = windows.mean(axis=1), windows @ place / power
+        left_over = np.clip((windows**2).sum(axis=1) - readings * mean**2 - power * slope**2, 0.0, None)
+        return cls(mean=mean, slope=slope, left_over=left_over)
+
+
 def _breaks(
-    mass: FloatArray, progress: FloatArray, width: int, beside: int, contrast: float, noise: float
+    lines: _Lines, progress: FloatArray, width: int, beside: int, contrast: float, noise: float
 ) -> list[tuple[int, float]]:
-    """Readings after which the mass breaks over `width` readings, and by how much, the largest first."""
-    n = len(mass) - 2 * beside - width + 1
+    """Readings after which the mass breaks over `width` readings, and by how much, the largest first.
+
+    `lines` are those through `beside` readings.
+    """
+    n = len(progress) - 2 * beside - width + 1
     if n < 1:
         return []
-    place = np.arange(beside) - 0.5 * (beside - 1)
-    power = float((place**2).sum())
-    windows = np.lib.stride_tricks.sliding_window_view(mass, beside)
-    mean, slope = windows.mean(axis=1), windows @ place / power
-    left_over = np.clip((windows**2).sum(axis=1) - beside * mean**2 - power * slope**2, 0.0, None)
+    mean, slope, left_over = lines.mean, lines.slope, lines.left_over
+    power = (beside**3 - beside) / 12.0  # sum of the squared places about their middle
     before, after = slice(0, n), slice(beside + width - 1, beside + width - 1 + n)
     reach = 0.5 * (beside - 1 + width)
     size = mean[after] - mean[before] - reach * (slope[after] + slope[before])
-    residual = np.sqrt((left_over[before] + left_over[after]) / (2 * beside - 4))
+    # what needs no residuals decides nearly everywhere
+    away = np.maximum(_LEAST_JUMP, _JUMP_SLOPES * np.abs(slope[after] - slope[before]))
+    k = np.flatnonzero(np.abs(size) > away)
+    residual = np.sqrt((left_over[k] + left_over[k + beside + width - 1]) / (2 * beside - 4))
     curved = np.sqrt(np.clip(residual**2 - 1.5 * noise**2, 0.0, None))
     unsure = np.maximum(residual, noise) * np.sqrt(2.0 / beside + 2.0 * reach**2 / power)
-    least = np.maximum.reduce([
-        np.full(n, _LEAST_JUMP), _JUMP_SIGMAS * unsure, contrast * curved,
-        _JUMP_SLOPES * np.abs(slope[after] - slope[before]),
-    ])  # fmt: skip
-    k = np.flatnonzero(np.abs(size) > least)
+    k = k[np.abs(size[k]) > np.maximum(_JUMP_SIGMAS * unsure, contrast * curved)]
     # lines by readings: where those stand closer than the jump is long, in °C of progress, it is a gap
     first, last = k + beside - 1, k + beside - 1 + width
     typical = (progress[first] - progress[k] + progress[last + beside - 1] - progress[last]) / (2.0 * (beside - 1))
@@ -1091,7 +1120,7 @@ class SmoothedCurve:
         """Gas at the start."""
         return self.gases[0]
 
-    @property
+    @cached_property
     def dtg(self) -> FloatArray:
         """−dm/du, fraction of the start mass per °C of progress."""
         return -derivative(self.mass, self.raw.step)

@@ -123,7 +123,13 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
     residual = np.abs(raw.mass - mass) * np.sqrt(raw.weights)
     width = max(int(_NEIGHBOURHOOD_C / raw.step), 5)
     starts = range(0, len(residual), width)
-    medians = [float(np.median(residual[max(i - width, 0) : i + width])) for i in starts]
+    whole = np.lib.stride_tricks.sliding_window_view(residual, min(2 * width, len(residual)))[::width]
+    whole = whole[: len(starts) - 1]
+    medians = np.concatenate((  # windows inside the run at once, the shorter ones at its ends one by one
+        [np.median(residual[:width])],
+        np.median(whole, axis=1),
+        [np.median(residual[i - width :]) for i in starts[1 + len(whole) :]],
+    ))  # fmt: skip
     nodes = np.arange(len(residual), dtype=float)
     scatter: FloatArray = np.interp(nodes, np.array(starts, dtype=float), medians) / 0.6745
     white = derivative_std(raw.bin_noise, length) / raw.step
@@ -360,7 +366,9 @@ def place_boundaries(curve: SmoothedCurve, windows: Windows) -> Boundaries:
 
     # noise: new readings around the smoothed curve go through smoothing and search as the measured ones did
     sigma = raw.noise / np.sqrt(np.maximum(raw.counts, 1.0))
-    redrawn = smooth[:, None] + sigma[:, None] * rng.standard_normal((len(smooth), k))
+    redrawn = rng.standard_normal((len(smooth), k))
+    redrawn *= sigma[:, None]
+    redrawn += smooth[:, None]
     redrawn = whittaker(redrawn, raw.weights, length)
     index = minima(redrawn, centres, widths, length)
     covariance = {"noise": np.atleast_2d(np.cov(np.take_along_axis(redrawn, index, axis=0)))}
@@ -490,7 +498,7 @@ def with_overlap(boundaries: Boundaries, curve: SmoothedCurve, salt_doubt: float
     `salt_doubt`, the mass that carbonate and evaporating salts share.
     """
     n = len(boundaries.mass)
-    wrong = np.zeros(n)
+    wrong, placed = np.zeros(n), boundaries.covariance["placement"].diagonal()
     decompose = curve.recipe.decompose
     if decompose != "never":
         edges = [0, *(curve.raw.index_at(p) for p in boundaries.progress)]
@@ -501,10 +509,9 @@ def with_overlap(boundaries: Boundaries, curve: SmoothedCurve, salt_doubt: float
                 continue
             if decompose == "auto" and overlap_ratio(curve.dtg, low, cut, high) <= _OVERLAP_RATIO:
                 continue
-            wrong[k] = abs(crossing_mass(curve, low, cut, high))
-            if not (curve.inert and k == 1):
-                wrong[k] = min(wrong[k], UNIFORM_STD * most_crossing(curve, cut, _ENERGY_KJ[k]))
-    placed = boundaries.covariance["placement"].diagonal()
+            most = np.inf if curve.inert and k == 1 else UNIFORM_STD * most_crossing(curve, cut, _ENERGY_KJ[k])
+            if most**2 > placed[k]:  # else nothing is left of it, whatever the peaks say
+                wrong[k] = min(abs(crossing_mass(curve, low, cut, high)), most)
     wrong = np.sqrt(np.maximum(wrong**2 - placed, 0.0))
     if n > 2:
         wrong[2] = salt_doubt
