@@ -13,6 +13,7 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -803,8 +804,13 @@ class PhaseFacts(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known, as plain values: nothing of what has its default."""
-        usual = asdict(type(self)())
+        usual = _usual_facts()
         return {name: value for name, value in asdict(self).items() if value != usual[name]}
+
+
+@cache
+def _usual_facts() -> dict[str, Any]:
+    return asdict(PhaseFacts())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -27,7 +27,7 @@ def printable(text: str) -> str:
         code -= 0xDC00 * (0xDC80 <= code <= 0xDCFF)  # how Python holds such a byte
         return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
-    return _UNPRINTABLE.sub(escaped, text)
+    return text if text.isprintable() else _UNPRINTABLE.sub(escaped, text)
 
 
 _EITHER = re.compile("\x02([^\x02-\x04]*)\x03([^\x02-\x04]*)\x04")

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import (
@@ -1151,8 +1152,9 @@ class SampleResult(_Tabulated, shown="result"):
 
     def to_json(self, *, indent: int | None = 2, figures: tuple[str, ...] = ()) -> str:
         """Return ``result.json`` as text, naming `figures`; NaN and infinities are refused (ValueError)."""
-        data = self.to_dict(figures=figures)
-        return json.dumps(data, indent=indent, allow_nan=False, ensure_ascii=False)
+        # without indents json is compiled, with them it is not
+        text = json.dumps(self.to_dict(figures=figures), allow_nan=False, ensure_ascii=False)
+        return text if indent is None else msgspec.json.format(text, indent=indent)
 
     def to_dataframe(self, table: str = "composition") -> pd.DataFrame:
         """Composition, or another of the tables that `tables` lists."""
@@ -1264,6 +1266,8 @@ def plain(value: Any) -> Any:
 
     Text is escaped as `printable` says: names and facts of files may hold anything.
     """
+    if value is None or type(value) in (float, int, bool):  # most of what there is
+        return value
     if isinstance(value, str):
         return printable(value)
     if hasattr(value, "to_dict"):

@@ -190,6 +190,17 @@ def test_curves_as_text_are_the_curves(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numbers[:, columns.index("calculated (counts)")], result.xrd.calculated)
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_curves_as_text_are_exact_whatever_their_size(separator: str) -> None:
+    numbers = np.array([0.1, 1e-7, -0.0, 1e22, 5e-324, 2.0 / 3.0, np.nan, 123456789.0])
+    table = Table(name="curve", title="Curve", columns={"a": numbers, "b": numbers[::-1] * 3.0})
+    head, *rows = csv.reader(io.StringIO(to_csv(table, separator=separator)), delimiter=separator)
+    read = np.array([[float(cell or "nan") for cell in row] for row in rows])
+    assert head == ["a", "b"]
+    np.testing.assert_array_equal(read, np.stack([*table.columns.values()], axis=1))
+    assert rows[6][0] == rows[1][1] == ""
+
+
 def test_correlations_are_those_of_the_covariance(analysed: SampleResult) -> None:
     fit = analysed.xrd
     assert fit is not None

@@ -35,6 +35,12 @@ def test_result_json_keeps_the_contract(tmp_path: Path, *, fit: bool, tga: bool)
     assert data["phases"][0]["evidence"] == {"z": 120.0, "lines_seen": 14}
 
 
+def test_result_json_is_what_json_writes() -> None:
+    result = make_result(sample_id="Knochen")
+    result = replace(result, metadata={"empty": {}, "none": [], "odd": "µ \u2028 \x1b", "small": 1e-9})
+    assert result.to_json() == json.dumps(result.to_dict(), indent=2, ensure_ascii=False)
+
+
 def test_the_folder_holds_what_the_contract_names(tmp_path: Path) -> None:
     folder = write_result(make_result(), tmp_path, report=True)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
