@@ -472,7 +472,7 @@ class SpecimenRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=
         ``tissue``: mineralised tissue, whose amorphous scattering is read as organic matter, water and amorphous
         calcium phosphate. ``unknown``: amorphous matter may be of any kind, glass and silica included, so that X-rays
         alone state its sum only. ``auto``: tissue where a biomineral is found or thermogravimetry behaves as tissue
-        does, and intervals hold both.
+        does; by X-rays alone intervals and claims then hold glass, silica and polymers as well.
     """
 
     kind: Literal["auto", "tissue", "unknown"] = "auto"

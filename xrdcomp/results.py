@@ -969,7 +969,8 @@ class Consistency:
     a part may have evaporated where `salts_evaporate`. `no_amorphous_probability` is that of no amorphous mineral at
     all (None where it was not asked), `no_amorphous_prior` the same before measuring. `prior_dominated` names the
     components whose variance rests mostly on assumptions, with that share. `kind` is what the specimen is taken for:
-    tissue, or matter of unknown kind, whose amorphous part X-rays alone do not take apart. `effective_size` is the
+    tissue, presumed to be tissue by nothing but its mineral, or matter of unknown kind, whose amorphous part X-rays
+    alone do not take apart. `effective_size` is the
     number of independent draws behind the posterior. `silicate_hydroxyl` is the mass that counts as CO2 of carbonate
     and may be hydroxyl of clay: the interval of the carbonate reaches down by it.
     """
@@ -991,7 +992,7 @@ class Consistency:
     no_amorphous_prior: float = 0.0
     prior_dominated: Mapping[str, float] = field(default_factory=dict)
     effective_size: float = math.inf
-    kind: Literal["tissue", "unknown"] = "tissue"
+    kind: Literal["tissue", "presumed", "unknown"] = "tissue"
     silicate_hydroxyl: float = 0.0
 
 

@@ -27,6 +27,8 @@ from tests.unit.composition_evidence import (
     xrd_amounts,
 )
 from xrdcomp.composition import priors
+from xrdcomp.composition.claims import evaluate_claims
+from xrdcomp.composition.cohort import combine_replicates
 from xrdcomp.composition.compose import compose, compose_evidence, estimates_of, interval_from_draws, interval_of
 from xrdcomp.composition.evidence import (
     AMORPHOUS,
@@ -865,3 +867,71 @@ def test_what_is_taken_for_tissue_by_its_mineral_alone_is_told(kind: Literal["au
     assert told == (kind == "auto"), "nobody said so, and no curve does"
     with_curve = compose(fit, tga=make_tga(), kind="auto")
     assert "SPECIMEN_TAKEN_FOR_TISSUE" not in codes(with_curve)
+
+
+def beside_apatite(soft: float) -> XrdAmounts:
+    """Amounts of apatite with what a fit reads as organic matter and water, half and half."""
+    return xrd_amounts(np.array([1.0 - soft, soft / 2, soft / 2, 0.0, 0.0, 0.0]))
+
+
+def test_tissue_by_its_mineral_alone_may_be_glass_or_polymer() -> None:
+    """Half silica, of which the fit, as it scatters more per gram, makes three fifths of organic matter and water."""
+    stated, presumed = (compose_evidence(beside_apatite(0.6), None, presumed=presumed) for presumed in (False, True))
+    assert stated.consistency is not None
+    assert presumed.consistency is not None
+    assert (stated.consistency.kind, presumed.consistency.kind) == ("tissue", "presumed")
+    for name in ("crystalline", "non_crystalline", "organic_and_water"):
+        one, every = stated.identifiable_sums[name], presumed.identifiable_sums[name]
+        assert every.value == one.value, f"{name}: values are those of tissue"
+        assert every.low <= one.low
+        assert every.high >= one.high
+        assert (every.std or 0.0) > (one.std or 0.0)
+    assert stated.identifiable_sums["organic_and_water"].low > 0.3
+    assert presumed.identifiable_sums["organic_and_water"].low < 0.01
+    assert presumed.identifiable_sums["crystalline"].high > stated.identifiable_sums["crystalline"].high + 0.05
+    soft = presumed.draws[:, [COMPONENTS.index(name) for name in ("organic", "water")]].sum(axis=1)
+    assert_close((soft == 0.0).mean(), 0.5, atol=1e-3, because="even odds of glass, whose draws have none")
+    assert_close(presumed.draws.sum(axis=1), 1.0, atol=1e-9, because="every reading is a composition")
+    assert presumed.budget["organic"]["amorphous_kind"] > 0.2
+    assert_close(sum(presumed.budget["organic"].values()), 1.0, atol=1e-9, because="shares of a variance")
+    assert "amorphous_kind" not in stated.budget["organic"]
+
+
+def test_kind_matters_only_as_far_as_something_is_amorphous() -> None:
+    widths = [
+        (whole := compose_evidence(beside_apatite(0.02), None, presumed=presumed).identifiable_sums["crystalline"]).high
+        - whole.low
+        for presumed in (False, True)
+    ]
+    assert widths[1] < widths[0] + 0.02
+
+
+@pytest.mark.parametrize("kind", ["auto", "tissue"])
+def test_what_is_mostly_organic_is_so_only_where_it_is_called_tissue(kind: Literal["auto", "tissue"]) -> None:
+    precise = replace(beside_apatite(0.9), covariance=1e-4 * xrd_amounts(TYPICAL).covariance)
+    claims = evaluate_claims(compose(replace(make_fit(), amounts=precise), kind=kind), (phase("hydroxyapatite"),))
+    organic = next(claim for claim in claims if claim.id == "organic_more_than_half")
+    assert organic.verdict == "inconclusive"
+    assert organic.probability is None
+    assert ("glass" in organic.statement) == (kind == "auto")
+
+
+def test_crystals_weighed_against_a_spike_do_not_depend_on_the_kind() -> None:
+    spiked = powder(standard=0.2, organic=0.4)
+    standard = InternalStandard(id="corundum", fraction=0.2)
+    stated, presumed = (
+        compose_evidence(spiked, None, internal_standard=standard, presumed=presumed).identifiable_sums
+        for presumed in (False, True)
+    )
+    assert presumed["crystalline"].ci95 == stated["crystalline"].ci95, "weighed by itself"
+    assert stated["organic_and_water"].low > 0.1
+    assert presumed["organic_and_water"].low < 0.01
+
+
+def test_runs_of_one_powder_keep_the_values_that_each_has() -> None:
+    single = compose_evidence(beside_apatite(0.6), None, presumed=True)
+    both = combine_replicates([single, single])
+    for name in ("crystalline", "non_crystalline"):
+        found, of_one = both.identifiable_sums[name], single.identifiable_sums[name]
+        assert_close(found.value, of_one.value, atol=0.04, because="draws that are folded at nothing")
+        assert (found.std or 0.0) > 0.5 * (of_one.std or 0.0), "the kind is common to both"

@@ -356,8 +356,10 @@ def components_not_separated(composition: Composition, found: Consistency) -> Di
     if found.xrd and found.weighs_crystals:
         why = "X-rays see them only as overlapping amorphous scattering or as part of the lattice"
         remedy = "Add a thermogravimetric run"
-        if found.kind == "unknown":
-            why = "no mineral of tissue was found, and X-rays alone do not tell glass, silica, polymer and tissue apart"
+        if found.kind != "tissue":
+            why = "only its mineral says that it is tissue"
+            why = "no mineral of tissue was found" if found.kind == "unknown" else why
+            why += ", and X-rays alone do not tell glass, silica, polymer and tissue apart"
             remedy = "Add a thermogravimetric run, or say that it is tissue (specimen.kind)"
     elif found.xrd:
         why = "crystals cannot be weighed against the whole specimen: the fit had no amorphous components, or not the "

@@ -379,10 +379,13 @@ class _Specimen:
             return None, "These measurements do not determine the organic part."
         soft = self.draws("organic", "water", "amorphous_mineral")
         at_most = float((soft > limit).mean())
-        text = f"Everything not crystalline is {self.on_basis(float(soft.mean()))}"
+        rest = self.composition.identifiable_sums["non_crystalline"]
+        text = f"Everything not crystalline is {self.on_basis(rest.value)}"
         if at_most <= self.recipe.refuted_below:
             return at_most, f"{text}, so organic cannot exceed {100 * limit:.0f} wt%."
-        return None, f"{text}; X-rays alone do not separate organic from water. Add a thermogravimetric run."
+        kind = self.composition.consistency.kind if self.composition.consistency is not None else "tissue"
+        others = "water" if kind == "tissue" else "water, glass and silica"
+        return None, f"{text}; X-rays alone do not separate organic from {others}. Add a thermogravimetric run."
 
 
 def _amount(phase: PhaseResult) -> str:

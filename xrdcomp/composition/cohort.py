@@ -128,6 +128,11 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
     # Welch & Satterthwaite: only the repeated part has k - 1 degrees of freedom, the shared part is known
     freedom = (k - 1) * total**2 / np.maximum(repeated, 1e-300) ** 2
     known = [i for i, name in enumerate(names) if name not in hidden]
+    # where kinds of amorphous matter are open, draws are of all of them, and values of one
+    valued = {
+        i: centre[i] + float(np.mean([_value(item, names[i], means[run, i]) for run, item in enumerate(compositions)]))
+        for i in known
+    }
     sums = {}
     for name, parts in SUMS.items():
         if not all(name in item.identifiable_sums for item in compositions):
@@ -149,7 +154,7 @@ def combine_replicates(compositions: Sequence[Composition], *, seed: int = 20170
         basis=compositions[0].basis,
         method=f"{compositions[0].method} ({k} runs)",
         components={
-            name: None if name in hidden else _student(float(centre[i]), total[i], freedom[i])
+            name: None if name in hidden else _student(float(np.clip(valued[i], 0.0, 1.0)), total[i], freedom[i])
             for i, name in enumerate(names)
         },
         identifiable_sums=sums,
@@ -178,6 +183,12 @@ def _names(compositions: Sequence[Composition]) -> tuple[str, ...]:
     """Components of all: those of the composition that has most of them."""
     named_by = max(compositions, key=lambda item: len(item.components))
     return tuple(named_by.components)
+
+
+def _value(composition: Composition, name: str, mean: float) -> float:
+    """Value of a component less the mean of its draws."""
+    estimate = composition.components.get(name)
+    return 0.0 if estimate is None else estimate.value - mean
 
 
 def _budget(

@@ -31,7 +31,7 @@ from xrdcomp.composition.evidence import (
     shows_something,
     thermal_evidence,
 )
-from xrdcomp.composition.model import MINERAL, JointModel, build_model, reported, widened
+from xrdcomp.composition.model import MINERAL, JointModel, Reading, build_model, reported, widened
 from xrdcomp.composition.sampler import Optimum, Posterior, best_fit, free_scale, sample_mixture
 from xrdcomp.data import Diagnostic, frozen_array, message_kind
 from xrdcomp.errors import AnalysisError
@@ -75,9 +75,10 @@ ORGANIC_OPEN = message_kind(
 )  # fmt: skip
 TAKEN_FOR_TISSUE = message_kind(
     "SPECIMEN_TAKEN_FOR_TISSUE", "info",
-    "A mineral of tissue was found, and nothing but that says that the amorphous matter is tissue: it is read as "
-    "organic matter, water and amorphous mineral. Glass, silica or a polymer would be taken for them.",
-    remedy='Set specimen.kind = "unknown" for synthetic mixtures, rocks and soils, "tissue" for tissue, or measure '
+    "A mineral of tissue was found, and nothing but that says that the amorphous matter is tissue. Values read it as "
+    "organic matter, water and amorphous mineral; intervals, standard uncertainties and claims hold glass, silica and "
+    "polymers as well.",
+    remedy='Set specimen.kind = "tissue" for tissue, "unknown" for synthetic mixtures, rocks and soils, or measure '
     "thermogravimetry.",
 )  # fmt: skip
 STANDARD_UNSEEN = message_kind(
@@ -417,11 +418,62 @@ def estimates_of(
     return found
 
 
+def _solid(draws: FloatArray) -> FloatArray:
+    """Mass fraction (n,) of what is not water."""
+    return np.maximum(1.0 - draws[:, WATER], 1e-9)
+
+
 def to_dry(draws: FloatArray) -> FloatArray:
     """Fractions of the dry mass from those as received, (n, 6 or 7): every component over 1 - water, and water 0."""
-    dry = draws / np.maximum(1.0 - draws[:, [WATER]], 1e-9)
+    dry = draws / _solid(draws)[:, None]
     dry[:, WATER] = 0.0
     out: FloatArray = dry / dry.sum(axis=1, keepdims=True)
+    return out
+
+
+# Readings of the amorphous matter.
+
+
+def _mixed(readings: Sequence[Reading], seed: int) -> FloatArray:
+    """Draws (n, 6 or 7) of which each reading has its share."""
+    if len(readings) == 1:
+        return readings[0].compositions
+    draws = readings[0].compositions.copy()
+    ends = np.round(np.cumsum([each.probability for each in readings]) * len(draws)).astype(int)
+    order = np.random.default_rng(seed).permutation(len(draws))
+    for i, each in enumerate(readings[1:], start=1):
+        chosen = order[ends[i - 1] : ends[i]]
+        draws[chosen] = each.compositions[chosen]
+    return draws
+
+
+def _over_readings(found: Sequence[Mapping[str, Estimate]], readings: Sequence[Reading]) -> dict[str, Estimate]:
+    """Estimates of the first reading with the intervals of all, and at least the standard deviation about its value.
+
+    A mean over readings would be the value of none of them, and one interval of all of them together would be short
+    because of the odds assumed before measuring.
+    """
+    out = dict(found[0])
+    for name, first in found[0].items() if len(found) > 1 else ():
+        each = [item[name] for item in found]
+        variance = sum(
+            reading.probability * ((item.std or 0.0) ** 2 + (item.value - first.value) ** 2)
+            for item, reading in zip(each, readings, strict=True)
+        )
+        reached = first.reaching(min(item.low for item in each), max(item.high for item in each))
+        out[name] = replace(reached, std=max(math.sqrt(variance), first.std or 0.0))
+    return out
+
+
+def _with_kind(
+    budget: dict[str, dict[str, float]], first: FloatArray, mixed: FloatArray
+) -> dict[str, dict[str, float]]:
+    """Shares of variances with what all readings (draws `mixed`) add to those of the first one."""
+    out = {}
+    for i, (name, shares) in enumerate(budget.items()):
+        one, every = float(first[:, i].var()), float(mixed[:, i].var())
+        own = one / every if every > one else 1.0
+        out[name] = {key: share * own for key, share in shares.items()} | {priors.GLASS_RESPONSE.input: 1.0 - own}
     return out
 
 
@@ -588,12 +640,14 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         unidentified=unidentified,
         lattice_carbonate=None if fit is None else _lattice_carbonate(fit, phases),
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or biomineral)),
+        presumed=kind == "auto" and thermal is None,
     )  # fmt: skip
     stated = found.components.get("organic") or found.identifiable_sums.get("organic_and_water")
     if kind == "auto" and thermal is None and biomineral and stated is not None:
         minerals = ", ".join(phase.name for phase in phases if phase.facts.biomineral and phase.decision == "detected")
-        text = f"{minerals or 'A mineral of tissue'} was found: amorphous matter is read as that of tissue, organic "
-        text += f"matter, water and amorphous mineral. {TAKEN_FOR_TISSUE.remedy}"
+        text = f"{minerals or 'A mineral of tissue'} was found: values read amorphous matter as that of tissue, "
+        text += "organic matter, water and amorphous mineral; intervals and claims hold glass, silica and polymers as "
+        text += f"well, which X-rays alone do not tell from it. {TAKEN_FOR_TISSUE.remedy}"
         messages = (*messages, TAKEN_FOR_TISSUE(text))
     if tga is not None and thermal is not None and kind != "tissue":
         found = _with_silicates(found, tga, biomineral=biomineral)
@@ -688,13 +742,15 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     known_scale: tuple[float, float] | None = None,
     unidentified: tuple[float, float] | None = None,
     tissue: bool = True,
+    presumed: bool = False,
     lattice_carbonate: float | None = None,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
 
     `lattice_carbonate` is the share of CO3 in the apatite that its cell tells; it is compared with thermogravimetry.
     Where the specimen is no `tissue`, its amorphous matter may be glass, silica, polymer or organic alike: X-rays alone
-    then give its sum only, and with the uncertainty of matter of unknown kind.
+    then give its sum only, and with the uncertainty of matter of unknown kind. Where tissue is `presumed`, by nothing
+    but its mineral, values are those of tissue; intervals, standard deviations and draws hold the other kinds too.
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. The more the evidence
@@ -726,7 +782,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     standard = internal_standard if evidence is not None else None
     model = build_model(
         evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
-        tissue=tissue,
+        tissue=tissue, presumed=tissue and presumed,
     )  # fmt: skip
     best = best_fit(model)
     consistency = _consistency(model, best, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
@@ -835,7 +891,7 @@ def _consistency(model: JointModel, best: Optimum, *, bias_std: float, lattice_c
         impossible=xrd is not None and thermal is not None and misfit < priors.IMPOSSIBLE,
         char=char,
         salts=xrd.salts if xrd is not None and thermal is not None else {},
-        kind="tissue" if model.tissue else "unknown",
+        kind="presumed" if model.presumed else "tissue" if model.tissue else "unknown",
         salts_evaporate=final_c is not None and final_c > priors.SALT_FROM_C,
     )
 
@@ -925,39 +981,52 @@ def _report(
 ) -> Composition:
     """Wet and dry estimates of what the evidence determines, with their budget."""
     wet = reported(model.with_hidden(posterior.composition, posterior.constants, recipe.seed), model)
+    readings = model.readings(wet, recipe.seed)
+    mixed = _mixed(readings, recipe.seed)
     budget = variance_shares(model, posterior.composition.mean(axis=0), posterior.constants.mean(axis=0))
+    if len(readings) > 1:
+        budget = _with_kind(budget, wet, mixed)
     assumed = ("prior", priors.ASSUMED_CARBONATE.input)  # what rests on assumptions instead of measurements
     prior_share = {name: sum(parts.get(key, 0.0) for key in assumed) for name, parts in budget.items()}
     dried = model.thermal is not None and model.thermal.water_unknown
     as_received = recipe.basis == "as_received" and not dried
-    draws, others = (wet, to_dry(wet)) if as_received else (to_dry(wet), wet)
-    hidden = model.undetermined(prior_share, wet)
+    hidden = model.undetermined(prior_share, mixed)
     names = model.components
     known = [i for i, name in enumerate(names) if name not in hidden]
     shown = {names[i]: (i,) for i in known}
+    told_apart = {H, AMORPHOUS} <= set(known)
     on_basis, on_other = (
-        dict.fromkeys(names) | estimates_of(each, shown, told_apart={H, AMORPHOUS} <= set(known))
-        for each in (draws, others)
+        dict.fromkeys(names)
+        | _over_readings(
+            [estimates_of(turned(each.compositions), shown, told_apart=told_apart) for each in readings], readings
+        )
+        for turned in ((np.asarray, to_dry) if as_received else (to_dry, np.asarray))
     )
     dominated = {
         names[i]: prior_share[names[i]]
         for i in known
-        if prior_share[names[i]] > 0.5 and np.quantile(wet[:, i], 0.975) > priors.NOTABLE_FRACTION
+        if prior_share[names[i]] > 0.5 and np.quantile(mixed[:, i], 0.975) > priors.NOTABLE_FRACTION
     }
     # crystals weigh with the carbonate of their lattice and of carbonate minerals, which the components count apart
-    inside = np.zeros(len(draws))
+    inside = np.zeros(len(wet))
     if model.xrd is not None:
         in_lattice = posterior.constants[:, model.names.index("carbonate_in_lattice")]
         inside = in_lattice * posterior.composition[:, CARBONATE]
         inside = inside + model.xrd.carbonate_share * posterior.composition[:, OTHER]
-    if not as_received:
-        inside = inside / np.maximum(1.0 - wet[:, WATER], 1e-9)
-    sums = estimates_of(
-        draws,
-        {name: SUMS[name] for name in model.determined_sums},
-        held={"crystalline": inside, "non_crystalline": -inside},
-        told_apart=model.xrd is not None and model.thermal is not None,
+    sums = _over_readings(
+        [
+            estimates_of(
+                each.compositions if as_received else to_dry(each.compositions),
+                {name: SUMS[name] for name in model.determined_sums},
+                held={"crystalline": held, "non_crystalline": -held},
+                told_apart=model.xrd is not None and model.thermal is not None,
+            )
+            for each in readings
+            for held in [inside * each.growth / (1.0 if as_received else _solid(each.compositions))]
+        ],
+        readings,
     )
+    draws = mixed if as_received else to_dry(mixed)
     # unknown crystals are weighed to a factor of three: beside a standard the draws alone say what is left
     alone = model.method == "xrd" or (model.method == "xrd+internal_standard" and UNIDENTIFIED not in names)
     apatite, unknown = on_basis.get(COMPONENTS[H]), on_basis.get(UNIDENTIFIED)

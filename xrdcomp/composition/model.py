@@ -59,13 +59,26 @@ MINERAL = (H, CARBONATE, AMORPHOUS, OTHER, UNSEEN)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a specimen is if its amorphous matter is of one kind, with the probability of that kind.
+
+    `growth` (n,) is how much larger each crystal is in `compositions` (n, 6 or 7) than with the matter of tissue.
+    """
+
+    probability: float
+    compositions: FloatArray
+    growth: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
 class JointModel:
     """Evidence and constants of one specimen.
 
     `priors` are those of the constants, in the order in which `design` takes them. `values` (m,) and `covariance`
     (m, m) have the rows of diffraction first, then the two or three losses; `parts` are the terms of the covariance by
     input of the uncertainty budget. `tissue` says whether amorphous scattering may be read as organic matter, water and
-    amorphous calcium phosphate. `absent` are positions in ``PARTS`` of what is taken not to be there.
+    amorphous calcium phosphate; it is `presumed` where nothing but a mineral of tissue says so. `absent` are positions
+    in ``PARTS`` of what is taken not to be there.
     """
 
     xrd: XrdEvidence | None
@@ -77,6 +90,7 @@ class JointModel:
     parts: Mapping[str, FloatArray]
     absent: frozenset[int] = frozenset()
     tissue: bool = True
+    presumed: bool = False
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -208,6 +222,39 @@ class JointModel:
                 out[:, UNSEEN] -= taken
                 out[:, index] += taken
         return out
+
+    def readings(self, compositions: FloatArray, seed: int) -> tuple[Reading, ...]:
+        """Ways to read the amorphous matter of reported compositions (n, 6 or 7), as they have it first.
+
+        Unless it is known to be tissue, all of it may as well be a glass; where tissue is presumed, what is not
+        amorphous mineral may be a polymer: there is more or less of what scatters as much, and crystals are less or
+        more of the whole. Beside a standard and on a known scale, which weigh the crystals by themselves, there is as
+        much of it as they leave.
+        """
+        as_fitted = Reading(probability=1.0, compositions=compositions, growth=np.ones(len(compositions)))
+        weighed = self.standard is not None or self.scale_is_known
+        told = not self.presumed if self.tissue else weighed  # crystals are all that is told of an unknown kind
+        if told or self.thermal is not None or not self.weighs_crystals:
+            return (as_fitted,)
+        soft = compositions[:, [ORGANIC, WATER]].sum(axis=1)
+        glass, rest = priors.MINERAL_KIND_PROBABILITY, 1.0 - priors.MINERAL_KIND_PROBABILITY
+        polymer = priors.POLYMER_SHARE if self.tissue else 0.0  # matter of unknown kind is of any polymer already
+        found = [replace(as_fitted, probability=rest * (1.0 - polymer))]
+        rng = np.random.default_rng(seed)
+        for probability, part, response in (
+            (rest * polymer, ORGANIC, priors.POLYMER_RESPONSE),
+            (glass, AMORPHOUS, priors.GLASS_RESPONSE),
+        ):
+            if probability == 0.0:
+                continue
+            drawn = rng.normal(response.mean, response.std, len(soft)).clip(response.low, response.high)
+            mass = soft if weighed else soft * np.exp(-drawn)
+            growth = 1.0 / np.maximum(1.0 - soft + mass, 1e-12)
+            other = compositions.copy()
+            other[:, [ORGANIC, WATER]] = 0.0
+            other[:, part] += mass
+            found.append(Reading(probability=probability, compositions=other * growth[:, None], growth=growth))
+        return tuple(found)
 
     def precision_factor(self, constants: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Factor (n, m) on each whitened row for each set of constants (n, p), and the log of their product (n,).
@@ -398,6 +445,7 @@ def build_model(
     bias_std: float,
     aliquot_std: float = 0.0,
     tissue: bool = True,
+    presumed: bool = False,
 ) -> JointModel:
     """Put evidence (one of the two at least) and the priors of the constants together.
 
@@ -451,6 +499,7 @@ def build_model(
     return JointModel(
         absent=absent,
         tissue=tissue,
+        presumed=presumed,
         xrd=xrd,
         thermal=thermal,
         standard=standard,

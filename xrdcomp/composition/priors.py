@@ -125,6 +125,23 @@ heated bone, synthetic apatite, a standard (judged)."""
 UNKNOWN_KIND_STD = 0.16
 """Relative standard uncertainty of b for amorphous matter of unknown kind: what measured organic matter of
 the RockJock library scatters by about the calculated ratio of crystals and diffuse scattering."""
+MINERAL_KIND_PROBABILITY, POLYMER_SHARE = 0.5, 0.25
+"""Probability that amorphous matter which nobody called tissue is glass or silica, and share of the rest that is a
+polymer where a mineral of tissue was found: even odds of mineral and organic, since X-rays alone do not tell them
+apart; most of what is organic beside such a mineral is tissue (judged)."""
+GLASS_RESPONSE = Prior(
+    name="glass_response", mean=float(np.log(1.45)), std=0.18, low=-1.0, high=2.0, input="amorphous_kind",
+    meaning="log of the scattering that a gram of glass or silica puts where organic matter and water have theirs, "
+    "over that of a gram of these; where amorphous mineral has its own it scatters as this does",
+    origin="free atoms with an S of known area: 1.61 of silica, 1.66 of soda lime (0.98 of amorphous phosphate "
+    "bioactive glass, 1.06 slag); fits, whose forms are not theirs, read 1.25 of both, the rest being background. The "
+    "middle, and their distance from it",
+)  # fmt: skip
+POLYMER_RESPONSE = Prior(
+    name="polymer_response", mean=0.0, std=UNKNOWN_KIND_STD, low=-1.0, high=2.0, input="amorphous_kind",
+    meaning="the same of a polymer, whose maxima are where organic matter and water have theirs",
+    origin="0.97 of polystyrene, 1.03 of epoxy and 1.14 of acrylic; std is that of other organic matter",
+)  # fmt: skip
 
 # Constants of thermogravimetry.
 
