@@ -42,6 +42,7 @@ from xrdcomp.composition.model import build_model
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.results import COMPONENTS, UNIDENTIFIED, Composition, Estimate, XrdAmounts
+from xrdcomp.units import CO2_PER_CARBONATE
 
 
 def codes(composition: Composition) -> set[str]:
@@ -935,3 +936,24 @@ def test_runs_of_one_powder_keep_the_values_that_each_has() -> None:
         found, of_one = both.identifiable_sums[name], single.identifiable_sums[name]
         assert_close(found.value, of_one.value, atol=0.04, because="draws that are folded at nothing")
         assert (found.std or 0.0) > 0.5 * (of_one.std or 0.0), "the kind is common to both"
+
+
+def test_large_crystals_hold_little_hydrogen_phosphate() -> None:
+    """Enamel of 40 by 90 nm and bone of 9 by 25 nm that lose the same, none of it by condensation."""
+    x = np.array([0.935, 0.015, 0.015, 0.035, 0.0, 0.0])
+    organic = {}
+    for tissue, across, along in (("enamel", 0.0225, 0.009), ("bone", 0.095, 0.033), ("unknown", None, None)):
+        sizes = {} if across is None or along is None else {"a": across, "c": along}
+        parameters = {
+            f"hydroxyapatite_inverse_size_{axis}": Estimate(value=value, std=0.001, unit="1/nm")
+            for axis, value in sizes.items()
+        }
+        fit = replace(make_fit(), amounts=xrd_amounts(x), parameters=parameters)
+        losses = [0.015, 0.015, CO2_PER_CARBONATE * 0.035]
+        run = thermal_result(FULL, [*losses, 1.0 - sum(losses)])
+        found = compose(fit, [phase("hydroxyapatite", "detected")], run).components["organic"]
+        assert found is not None
+        organic[tissue] = found.value
+    assert organic["unknown"] == organic["bone"]
+    assert_close(organic["enamel"], 0.015, atol=8e-4, because="a quarter of what bone is expected to condense")
+    assert 3e-4 < organic["enamel"] - organic["bone"] < 1.5e-3

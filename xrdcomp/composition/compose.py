@@ -639,6 +639,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         amounts, thermal, recipe, phases=phases, internal_standard=standard, known_scale=known_scale,
         unidentified=unidentified,
         lattice_carbonate=None if fit is None else _lattice_carbonate(fit, phases),
+        surface=1.0 if fit is None else _apatite_surface(fit, phases),
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or biomineral)),
         presumed=kind == "auto" and thermal is None,
     )  # fmt: skip
@@ -744,10 +745,12 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     tissue: bool = True,
     presumed: bool = False,
     lattice_carbonate: float | None = None,
+    surface: float = 1.0,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
 
     `lattice_carbonate` is the share of CO3 in the apatite that its cell tells; it is compared with thermogravimetry.
+    `surface` is that of the apatite's crystals over that of bone's, 1 at most, to which their hydrogen phosphate goes.
     Where the specimen is no `tissue`, its amorphous matter may be glass, silica, polymer or organic alike: X-rays alone
     then give its sum only, and with the uncertainty of matter of unknown kind. Where tissue is `presumed`, by nothing
     but its mineral, values are those of tissue; intervals, standard deviations and draws hold the other kinds too.
@@ -782,7 +785,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     standard = internal_standard if evidence is not None else None
     model = build_model(
         evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
-        tissue=tissue, presumed=tissue and presumed,
+        tissue=tissue, presumed=tissue and presumed, surface=surface,
     )  # fmt: skip
     best = best_fit(model)
     consistency = _consistency(model, best, bias_std=bias_std, lattice_carbonate=lattice_carbonate)
@@ -835,6 +838,17 @@ def _lattice_carbonate(fit: FitResult, phases: Sequence[PhaseResult]) -> float |
             share = (axis.value - priors.HYDROXYL_C_AXIS) / priors.CARBONATE_C_AXIS
             return float(np.clip(share, 0.0, priors.LATTICE_CARBONATE_MOST))
     return None
+
+
+def _apatite_surface(fit: FitResult, phases: Sequence[PhaseResult]) -> float:
+    """Surface per volume of the apatite's crystals over that of bone's, at most 1, which it is where none is known."""
+    found = []
+    for phase in phases:
+        if phase.is_apatite and phase.decision == "detected":
+            across, along = (fit.parameter("inverse_size", phase.id, axis) for axis in "ac")
+            if across is not None:
+                found.append(2.0 * across.value + (along or across).value)
+    return min(max(found, default=priors.BONE_SURFACE) / priors.BONE_SURFACE, 1.0)
 
 
 def _consistency(model: JointModel, best: Optimum, *, bias_std: float, lattice_carbonate: float | None) -> Consistency:

@@ -446,13 +446,15 @@ def build_model(
     aliquot_std: float = 0.0,
     tissue: bool = True,
     presumed: bool = False,
+    surface: float = 1.0,
 ) -> JointModel:
     """Put evidence (one of the two at least) and the priors of the constants together.
 
     `known_scale` is ln K of the reduced amounts with its standard uncertainty, from an external standard; flat
     otherwise. `bias_std` is the relative standard uncertainty of crystalline against amorphous scattering.
     `aliquot_std` is the standard uncertainty of the difference between the two aliquots, mass fraction; used only where
-    both instruments contribute, half of its square for each. AnalysisError where neither evidence is given.
+    both instruments contribute, half of its square for each. `surface` is that of the apatite's crystals over that of
+    bone's. AnalysisError where neither evidence is given.
     """
     if xrd is None and thermal is None:
         raise AnalysisError("nothing to compose: neither a diffraction fit nor a thermal balance was given.")
@@ -479,7 +481,12 @@ def build_model(
             constants.append(replace(priors.STANDARD_CRYSTALLINITY, mean=value, std=std))
             constants.append(replace(priors.STANDARD_SCATTER, std=standard.scatter_std))
     if thermal is not None:
-        constants += [replace(priors.LATE_WATER, mean=thermal.late_water), priors.BOUND_WATER, priors.CONDENSED_WATER]
+        condensed = priors.CONDENSED_WATER
+        constants += [
+            replace(priors.LATE_WATER, mean=thermal.late_water),
+            priors.BOUND_WATER,
+            replace(condensed, mean=surface * condensed.mean, std=max(surface * condensed.std, 1e-5)),
+        ]
         if thermal.inert:
             constants.append(replace(priors.CHAR, mean=thermal.char_fraction, std=max(thermal.char_std, 1e-3)))
         if xrd is not None and _salt_share(xrd, thermal) > 0:

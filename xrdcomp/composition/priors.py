@@ -165,10 +165,16 @@ BOUND_WATER = Prior(
 )  # fmt: skip
 CONDENSED_WATER = Prior(
     name="condensed_water", mean=0.001, std=0.0015, low=0.0, high=0.02, input="bound_water",
-    meaning="water that hydrogen phosphate of the apatite loses by condensation, 250 to 550 °C, mass fraction of it",
+    meaning="p: water that hydrogen phosphate of bone's apatite loses by condensation, 250 to 550 °C, mass fraction of "
+    "it; of larger crystals less, in proportion to their surface (`BONE_SURFACE`)",
     origin="half a molecule for each HPO4: 0.007 of an apatite Ca8.8(HPO4)0.7(PO4)4.5(CO3)0.7(OH)1.3 (table of calcium "
     "phosphates, ijssurgery.com 5451); that mature and synthetic apatite lose none is remembered",
 )  # fmt: skip
+BONE_SURFACE = 0.22
+"""Surface per volume of crystals of bone, 2 / length across c + 1 / length along c, 1/nm, as fits find those of 9 by 25
+nm. Hydrogen phosphate sits in the hydrated layer at the surface of nanocrystals, which shrinks as they grow and mature
+(Combes, Cazalbou & Rey 2016, Minerals 6, 34; Rey et al. 2009, Osteoporos. Int. 20, 1013): crystals with less surface,
+as of enamel, hold less of it in proportion."""
 CHAR = Prior(
     name="char", mean=ThermalRecipe().char_fraction, std=ThermalRecipe().char_std, low=0.0, high=0.9, input="char",
     meaning="χ: share of the organic that stays in an inert gas",
