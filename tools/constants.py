@@ -94,7 +94,8 @@ composition.priors|SOFT_EXPONENT|specimens of unknown kind are mostly one or the
 composition.priors|BARE_MINERAL_PROBABILITY|heated bone, synthetic apatite and standards are few|judgement|calibration by X-rays alone
 composition.priors|UNKNOWN_KIND_STD|as `UNCONTROLLED_STD`|the same patterns|nothing else yet
 composition.priors|LITTLE|apatite in doubt below a tenth of a specimen|judgement|a gypsum standard
-composition.priors|DISCREPANCY_DOF|common where there is too little to estimate it|Lange, Little & Taylor 1989|sweeps, worlds
+composition.priors|DISCREPANCY_DOF|1 / (2 s²), s the spread of `UNCERTAINTY_SPREAD`|GUM G.4.2|worlds
+composition.priors|BONE_SURFACE|hydrogen phosphate is at the surface of nanocrystals|Combes et al. 2016; fits of simulated bone|enamel and bone of other seeds
 composition.priors|TYPICAL_FLATTER|mean over 205 fits of three simulators|normal equations of those fits|nothing: fits have their own
 composition.priors|WATER_BEFORE_STD|anything tissue holds; dry shares do not depend on it|judgement|nothing yet
 composition.priors|HIDDEN_PROBABILITY|little of what was not found is there in a minority of specimens|judgement|crystals left out of the library

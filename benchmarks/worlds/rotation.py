@@ -46,7 +46,7 @@ CONSTANTS: Mapping[str, tuple[float, ...]] = {
     "HALO_FLATNESS.mean": (0.0, 1.0),
     "NO_AMORPHOUS_PROBABILITY": (0.05, 0.35, 0.5),
     "UNCERTAINTY_SPREAD.std": (0.001, 0.1, 0.4),
-    "DISCREPANCY_DOF": (1.0, 10.0, 1e6),
+    "DISCREPANCY_DOF": (4.0, 10.0, 1e6),
     "BOUND_WATER.mean": (0.08, 0.14),
     "LATE_WATER.mean": (0.55, 0.85),
     "thermal.buoyancy_std": (0.3, 1.2),

@@ -23,7 +23,7 @@ BIRGE = message_kind(
     "The evidence does not fit one composition; its standard uncertainties were multiplied by a factor.",
     remedy="Look at the fit and at the thermal boundaries; measure both on one dried and ground powder.",
     threshold="probability of a larger misfit below 1 %; the factor grows with the misfit from 1 on",
-    origin="Student errors in common, as Birge 1932, Phys. Rev. 40, 207 with 4 more degrees of freedom",
+    origin="Student errors in common, as Birge 1932, Phys. Rev. 40, 207 with 12.5 more degrees of freedom",
 )  # fmt: skip
 TWO_SPECIMENS = message_kind(
     "FUSION_TWO_SPECIMENS", "error", "Pattern and thermogravimetric run cannot be of one specimen.",

@@ -231,11 +231,12 @@ LARGEST_LIMIT = 0.9
 
 # What is reported.
 
-DISCREPANCY_DOF = 4.0
+DISCREPANCY_DOF = 0.5 / UNCERTAINTY_SPREAD.std**2
 """Degrees of freedom ν of the Student distribution that errors of the evidence have in common: with the weighted
 squared residual χ² of r redundant observations the factor on standard uncertainties is √((ν + χ²) / (ν + r)), at least
-1. The Birge ratio √(χ² / r) is that of ν = 0. Fewer widen more at a slight contradiction (judged; 4 is common where
-there is too little to estimate it, Lange, Little & Taylor 1989, J. Am. Stat. Assoc. 84, 881)."""
+1. The Birge ratio √(χ² / r) is that of ν = 0. Fewer widen more at a slight contradiction. Standard uncertainties that
+are themselves uncertain by a share s have ν = 1 / (2 s²) degrees of freedom (GUM, JCGM 100:2008, G.4.2), here those of
+diffraction with the spread of `UNCERTAINTY_SPREAD`."""
 PAIR_CRYSTALS_STD, PAIR_AMORPHOUS_STD, PAIR_ORGANIC_STD = 0.027, 0.045, 0.08
 """Standard uncertainties, mass fraction, of crystals, amorphous mineral and organic matter by diffraction against
 thermogravimetry in right pairs: 0.027, 0.050 and 0.085 over 120 specimens of the package's simulator, of which nine
