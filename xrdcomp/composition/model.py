@@ -436,7 +436,7 @@ def reported(compositions: FloatArray, model: JointModel) -> FloatArray:
     return moved
 
 
-def build_model(
+def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all by name
     xrd: XrdEvidence | None,
     thermal: ThermalEvidence | None,
     *,
