@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -167,10 +167,20 @@ class Grid:
         """Width of a template's reflections at a Bragg angle θ, degrees."""
         return reflection_fwhm(self.fit, self.resolution, size_nm, theta)
 
-    @property
+    @cached_property
     def peak_fwhm(self) -> float:
         """Width of a peak of large crystallites in the residual, at least three bins; degrees."""
         return max(self.fwhm(100.0), 3.0 * self.step)
+
+    @cached_property
+    def shift(self) -> _Shift:
+        """What moves reflections of all phases alike."""
+        return _Shift.of(self)
+
+    @cached_property
+    def beside_usual(self) -> FloatArray | None:
+        """Angles by which templates that serve many specimens are read beside the bins; None where none do."""
+        return self.shift.beside_usual(self)
 
 
 def make_grid(fit: Refinement) -> Grid:
@@ -259,7 +269,7 @@ def draw_patterns(
         x.tobytes(), tuple(variants), instrument.monochromator_two_theta, instrument.polarization_fraction
     )
     widths = tuple(grid.fwhm(size) for size in sizes)
-    ends, moved = (float(read.min()), float(read.max())), _Shift.of(grid).beside_usual(grid)
+    ends, moved = (float(read.min()), float(read.max())), grid.beside_usual
     places = _Places.covering(grid, ends, 4, max(widths), margin=0.0 if moved is None else _FARTHEST)
     fine = _curves(_fine_patterns, candidates, places, widths, grid, beside_usual=moved is not None)
     out: FloatArray = np.empty((len(sizes), len(candidates), len(variants), len(x)), dtype=np.float32)
@@ -302,7 +312,7 @@ def _curves(
     beside_usual: bool,
 ) -> FloatArray:
     """Curves of candidates with the shift of a fit, or with the usual one, which are kept unless they are too large."""
-    shift, instrument = _Shift.of(grid), grid.fit.instrument
+    shift, instrument = grid.shift, grid.fit.instrument
     if not beside_usual:
         return draw(candidates, places, widths, instrument, shift)
     few, values = len(candidates) < _LIBRARY, places.n * len(candidates)
@@ -347,7 +357,7 @@ def draw_crystals(candidates: Sequence[Candidate], grid: Grid, size_nm: float) -
     out more than these tell. Returns (candidates, bins), electron units.
     """
     x, widths = grid.two_theta, tuple(grid.fwhm(size_nm, node) for node in _NODES)
-    moved = _Shift.of(grid).beside_usual(grid)
+    moved = grid.beside_usual
     places = _Places.covering(grid, (x[0], x[-1]), 2, max(widths), margin=0.0 if moved is None else _FARTHEST)
     fine = _curves(_fine_crystals, candidates, places, widths, grid, beside_usual=moved is not None)
     return np.asarray(places.read(fine, x if moved is None else x - moved, grid.slit), dtype=float)
