@@ -749,6 +749,19 @@ class OxalateSteps:
         return self.monoxide.mass_loss.value / self.dioxide.mass_loss.value
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenReading:
+    """How much less or more there may be than thermogravimetry reads, mass fractions of the start.
+
+    `organic_less` is what may be water of a mineral, a salt or a carbonate, `organic_more` char that counts as mineral,
+    `carbonate_more` CO2 that counts as organic.
+    """
+
+    organic_less: float = 0.0
+    organic_more: float = 0.0
+    carbonate_more: float = 0.0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TgaResult(_Tabulated, shown="tga"):
     """A thermogravimetric mass balance.
@@ -773,6 +786,7 @@ class TgaResult(_Tabulated, shown="tga"):
     `water_unknown` says that what had left before is not known, and the dry quantities alone are stated. `nature` tells
     if the losses are those of tissue, with `nature_reason` where they are not; `doubted` are those of organic and
     carbonate that may as well be water of gels or silicates, unless diffraction found a mineral of tissue.
+    `open_reading` is how far the losses may be something else by thermogravimetry alone.
     """
 
     temperature_c: FloatArray
@@ -798,6 +812,7 @@ class TgaResult(_Tabulated, shown="tga"):
     nature: Literal["tissue", "not_tissue", "open"] = "open"
     nature_reason: str = ""
     doubted: tuple[str, ...] = ()
+    open_reading: OpenReading = field(default_factory=OpenReading)
     quantities: Mapping[str, Estimate] = field(default_factory=dict)
     budget: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     messages: tuple[Diagnostic, ...] = ()

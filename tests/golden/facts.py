@@ -32,7 +32,7 @@ MESSAGES_OF_STAGES = ("messages", "diagnostics")
 
 ADDED = (
     *("facts", "boundary_c", "boundary_mass", "salts_apart", "oxalate_steps", "noise", "corrected"),
-    *("lattice_diffuse", "flatter_halo", "called_for"),
+    *("lattice_diffuse", "flatter_halo", "called_for", "open_reading"),
 )
 """Fields of objects that came after the results were recorded; a fresh recording keeps them."""
 

@@ -379,6 +379,54 @@ def test_fat_in_nitrogen_beside_bone_is_more_than_hydroxides_lose() -> None:
     assert low <= 0.44 <= high
 
 
+@pytest.mark.parametrize("rate", [3.0, 10.0, 30.0])
+@pytest.mark.parametrize(
+    ("beside", "share", "dioxide"),
+    [
+        ([Pool(mass=0.309, peak_c=395, energy_kj=200, order=0.7)], 0.3, 0.0),  # brucite
+        ([Pool(mass=0.87, peak_c=410, energy_kj=170, order=0.5)], 0.15, 0.0),  # the second stage of ammonium sulfate
+        ([Pool(mass=0.522, peak_c=575, energy_kj=190, order=0.67)], 0.15, 0.522),  # magnesite
+        ([Pool(mass=0.31, peak_c=500, energy_kj=170, order=0.67)], 0.15, 0.31),  # siderite
+        ([Pool(mass=0.30, peak_c=120, energy_kj=70), Pool(mass=0.46, peak_c=575, energy_kj=230)], 0.2, 0.0),  # nitrate
+    ],
+)
+def test_a_narrow_loss_beside_bone_in_an_inert_gas_may_be_no_organic_matter(
+    beside: list[Pool], share: float, dioxide: float, rate: float
+) -> None:
+    """Fat and polymers go as narrowly about 400 °C; later, where tissue only chars on, carbonates and oxalates do."""
+    mixed = [
+        replace(pool, mass=part * pool.mass)
+        for part, pools in ((1.0 - share, bone()), (share, beside))
+        for pool in pools
+    ]
+    result = analyze_tga(make(mixed, Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY)
+    assert "one narrow reaction" in result.nature_reason
+    composition = compose(result)
+    assert "FUSION_ORGANIC_OPEN" in [message.code for message in composition.messages]
+    carbonate = ((1.0 - share) * CARBONATE + share * dioxide) / CO2_PER_CARBONATE
+    for name, true in (("organic", (1.0 - share) * ORGANIC), ("carbonate", carbonate)):
+        low, high = composition[name].ci95
+        assert low < true < high, name
+
+
+@pytest.mark.parametrize("rate", [3.0, 10.0])
+def test_fat_in_nitrogen_is_read_though_a_hydroxide_would_go_so_too(rate: float) -> None:
+    """One reaction beside CO2 in a peak of its own: the interval holds both, and the balance stands."""
+    fatty = [*bone(organic=0.03, water=0.05), Pool(mass=0.22, peak_c=405, energy_kj=190, char=0.02)]
+    result = analyze_tga(make(fatty, Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY)
+    assert result.nature == "open"
+    low, high = compose(result)["organic"].ci95
+    assert low < 0.01 < 0.25 < high
+    assert result.quantities["organic"].ci95[0] <= 0.25 <= result.quantities["organic"].ci95[1]
+
+
+@pytest.mark.parametrize(("level", "gas"), [(420.0, "nitrogen"), (440.0, "air")])
+def test_a_loss_that_a_hold_breaks_off_is_no_narrow_one(level: float, gas: Atmosphere) -> None:
+    fatty = [*bone(organic=0.15), Pool(mass=0.10, peak_c=425, energy_kj=150)]
+    made = make(fatty, Programme(gas=gas, holds=((level, 60.0),)))
+    assert "narrow" not in analyze_tga(made.run, NO_BUOYANCY).nature_reason
+
+
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.8])
 def test_graphite_in_air_is_no_carbonate(share: float) -> None:
     """It burns where calcite loses CO2; what nearly all of a calcite would lose is taken for it."""
@@ -645,8 +693,10 @@ def test_carbonate_beside_char_that_nothing_gasifies(organic: float, charring_c:
 
 @pytest.mark.parametrize("rate", [1.5, 2.0, 5.0])
 def test_slow_heating_makes_no_hydroxide_of_protein(rate: float) -> None:
-    """Reactions go sooner, and within fewer °C, as R T²/E."""
+    """Reactions go sooner, and within fewer °C, as R T²/E; what chars on at once is no more than left open."""
     pools = charred(0.25, charring_c=460.0, order=1.0)
+    assert analyze_tga(make(pools, Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY).nature != "not_tissue"
+    pools = charred(0.25, charring_c=460.0, order=1.5)
     assert analyze_tga(make(pools, Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY).nature == "tissue"
 
 

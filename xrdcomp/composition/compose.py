@@ -660,9 +660,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
 
 def _with_other_organic(found: Composition, tga: TgaResult) -> tuple[Composition, tuple[Diagnostic, ...]]:
     """Organic matter down by what may be a mineral's water or a salt, up to all that is left where it may be char."""
-    from xrdcomp.thermal.balance import organic_limits
-
-    less, more = organic_limits(tga)
+    less, more, dioxide = tga.open_reading.organic_less, tga.open_reading.organic_more, tga.open_reading.carbonate_more
     organic, water = found.components.get("organic"), found.components.get("water")
     if organic is None or max(less, more) <= 0.0:
         return found, ()
@@ -674,6 +672,9 @@ def _with_other_organic(found: Composition, tga: TgaResult) -> tuple[Composition
             if (estimate := out.get(name)) is not None:
                 low = max(estimate.low - down / solid, 0.0) if down > 0.0 else estimate.low
                 out[name] = estimate.reaching(low, min(estimate.high + up / solid, 1.0))
+        if dioxide > 0.0 and (estimate := out.get("carbonate")) is not None:
+            high = estimate.high + dioxide / CO2_PER_CARBONATE / solid
+            out["carbonate"] = estimate.reaching(estimate.low, min(high, 1.0))
         return out
 
     dry = found.basis == "dry"

@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from xrdcomp.data import Diagnostic, GasChange, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep, named
+from xrdcomp.results import OXALATE_RATIO, Estimate, OpenReading, OxalateSteps, TgaResult, TgaStep, named
 from xrdcomp.thermal.curve import (
     INERT_GASES,
     Z95,
@@ -173,6 +173,7 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
     estimates, budget = quantities(values, by_source, recipe, inert=curve.inert)
     if dried:  # shares of the specimen as received would need the water that left before
         estimates = {name: value for name, value in estimates.items() if name.startswith("dry_")}
+    result = replace(result, open_reading=_open_reading(curve, boundaries, judged_as, values))
     std = float(np.sqrt(covariance[-1, -1]))
     return replace(
         result,
@@ -225,22 +226,28 @@ _CHAR_LASTS_C, _LEAST_LATE, _HALF_OF_SALT_C = 480.0, 0.015, 50.0
 # 1 : 0.60, a first-order reaction as 1 : 0.72, and 2.0 to 2.8 R T²/E with E = 190 in all; half of calcite has gone at
 # 720 to 790 °C of 5 to 20 mg [ICTAC project, Brown et al., Thermochim. Acta 355 (2000) 125: 190 to 210 kJ/mol]
 _SHRINKING, _CALCITE_ENERGY_KJ, _CALCITE_WIDTH, _HALF_OF_CALCITE_C = 0.66, 190.0, (1.9, 2.85), (690.0, 810.0)
-# A narrow loss among organic matter in oxygen: where, its valleys, least mass above them, most °C for half of that (at
-# 420 °C, elsewhere as T²), least height over the higher valley, and all of ammonium sulfate's loss over its second
-# stage's [Kiyoura & Urano 1970]
-_NARROW_FROM_TO_C, _VALLEYS_WITHIN_C, _LEAST_NARROW = (375.0, 475.0), 60.0, 0.01
-_NARROW_HALF_C, _OVER_VALLEYS, _WITH_FIRST_STAGE = 23.0, 1.5, 1.25
+# A narrow loss among organic matter: where, in an inert gas how far on, its valleys, least mass above them, most °C for
+# half of that (at 420 °C, elsewhere as T²) of the first and of later ones, least height over the higher valley, least
+# heating per progress, and all of ammonium sulfate's loss over its second stage's [Kiyoura & Urano 1970]
+_NARROW_FROM_TO_C, _INERT_TO_C, _VALLEYS_WITHIN_C = (375.0, 475.0), 620.0, 60.0
+_LEAST_NARROW, _LEAST_BESIDE_FAT = 0.01, 0.02  # the second in an inert gas before 475 °C: char alone is unsure by it
+_NARROW_HALF_C, _OVER_VALLEYS, _HEATING_ON, _WITH_FIRST_STAGE = (23.0, 27.0), 1.5, 0.8, 1.25
 _NEARLY_ALL_CALCITE = 0.9  # a carbon's burning gives such a loss by chance only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """If the losses are read as tissue's, what the specimen seems to be, why, and what may be something else."""
+    """If the losses are read as tissue's, what the specimen seems to be, why, and what may be something else.
+
+    Of the organic matter that may be all (`may_be_none`), or what goes in a `narrow` loss.
+    """
 
     read: bool
     nature: Literal["tissue", "not_tissue", "open"]
     reason: str = ""
     doubted: tuple[str, ...] = ()
+    may_be_none: bool = False
+    narrow: _Narrow | None = None
     messages: tuple[Diagnostic, ...] = ()
 
 
@@ -301,7 +308,7 @@ def _doubt_without_organic(curve: SmoothedCurve, boundaries: Boundaries) -> Judg
 def _doubt_of_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | None:
     """Doubt of organic matter and CO2 that their amounts, shapes and places do not bear out; None where they do."""
     organic = float(boundaries.mass[0] - boundaries.mass[1]) + (0.0 if curve.burn is None else curve.burn.mass)
-    raw, mass = curve.raw, boundaries.mass
+    mass = boundaries.mass
     left, dioxide = float(mass[2]), float(mass[1] - mass[2])
     covariance = boundaries.total_covariance
     std = float(np.sqrt(max(covariance[1, 1] + covariance[2, 2] - 2.0 * covariance[1, 2], 0.0)))
@@ -313,114 +320,122 @@ def _doubt_of_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
     if curve.burn is None and left > _MUCH_MINERAL and organic < _MOST_SILANOL * float(boundaries.mass[0]):
         reason = f"{100 * organic:.1f} % of organic matter may as well be water of a mineral"
         return Judged(read=True, nature="open", reason=reason)
-    if left <= _MUCH_MINERAL and not _has_peak_of_dioxide(curve, boundaries):
+    peak = _has_peak_of_dioxide(curve, boundaries)
+    if left <= _MUCH_MINERAL and not peak:
         reasons = []
         if curve.inert:
             text = f"what is left ({100 * left:.0f} %) loses no CO2 as mineral of tissue does, and may all be char"
             reasons.append(text)
-        shape = raw.temperature_c, curve.mass, raw.heating_rate_k_min, boundaries.temperature_c, mass
-        if curve.burn is None and _leaves_no_char(*shape, inert=curve.inert):
+        if salts := curve.burn is None and _leaves_no_char(curve, boundaries):
             text = f"next to nothing of the {100 * organic:.0f} % that go where organic matter does goes as late "
             text += "as its char, and no CO2 shows a mineral of tissue: salts of ammonium go so too"
             reasons.append(text)
         if reasons:
-            return Judged(read=True, nature="open", reason="; ".join(reasons))
-    narrow = None
-    if left > _MUCH_MINERAL and not curve.inert:  # of little mineral no hydroxide is left, and plants go as narrowly
-        narrow = _narrow_loss(raw.temperature_c, curve.mass, raw.heating_rate_k_min)
-    if narrow is not None:
-        reason = (
-            f"{100 * narrow.lost:.1f} % go about {narrow.peak_c:.0f} °C in one narrow reaction, as of a hydroxide, "
-        )
-        return Judged(read=True, nature="open", reason=reason + "an ammonium salt or an organic crystal")
-    return None
+            return Judged(read=True, nature="open", reason="; ".join(reasons), may_be_none=salts)
+    if left <= _MUCH_MINERAL:  # no hydroxide is left, and plants go as narrowly
+        return None
+    # in an inert gas what is more than hydroxides lose is fat, or the resin in which a specimen was embedded
+    most = _MOST_HYDROXIDE_WATER * float(mass[0])
+    if peak and organic <= most and (half_c := _as_one_reaction(curve, boundaries)) is not None:
+        reason = f"half of the {100 * organic:.1f} % that go where organic matter does goes within {half_c:.0f} °C, as "
+        reason += "fat and polymers do in an inert gas, and hydroxides in any"
+        return Judged(read=True, nature="open", reason=reason, may_be_none=True)
+    narrow = _narrow_loss(curve)
+    if narrow is None or (curve.inert and narrow.lost > most):
+        return None
+    reason = f"{100 * narrow.lost:.1f} % go about {narrow.peak_c:.0f} °C in one narrow reaction, as of a hydroxide, "
+    if curve.inert:
+        reason += "a carbonate of magnesium or iron, or an oxalate" if narrow.late else "a salt, fat or a polymer"
+    else:
+        reason += "an ammonium salt or an organic crystal"
+    return Judged(read=True, nature="open", reason=reason, narrow=narrow)
 
 
 class _Narrow(NamedTuple):
-    """A narrow loss: what goes between the valleys beside it, of the start mass, and where it is fastest."""
+    """A narrow loss: what goes between the valleys beside it, of the start mass, where it is fastest, and if so late
+    that in an inert gas organic matter only chars on.
+    """
 
     lost: float
     peak_c: float
+    late: bool
 
 
-def _narrow_loss(temperature_c: FloatArray, mass: FloatArray, rate_k_min: float | None) -> _Narrow | None:
-    """Find the largest loss between 375 and 475 °C that one narrow reaction takes, above its valleys; None for none.
+def _narrow_loss(curve: SmoothedCurve) -> _Narrow | None:
+    """Find the largest loss that one narrow reaction takes among organic matter, above its valleys; None for none.
 
-    There fat and tissue's char, burning in oxygen, show no maximum, or one that stands less than half above the higher
-    valley, or they take 24 °C and more (at 420 °C) for half of it; brucite, ammonium sulfate and uric acid 19 to 22.
+    Between 375 and 475 °C fat and tissue's char, burning in oxygen, show no maximum, or one that stands less than half
+    above the higher valley, or they take 24 °C and more (at 420 °C) for half of it; brucite, ammonium sulfate and uric
+    acid 19 to 22. In an inert gas fat and polymers may go as narrowly there, and from then to 620 °C tissue shows no
+    maximum at all: carbonates of magnesium and iron, oxalates and hydroxides take 18 to 26 °C.
     """
-    reached = np.maximum.accumulate(temperature_c)
-    rate = -np.gradient(mass)
-    within = [shift_with_rate(t, rate_k_min, _EARLY_ENERGY_KJ) for t in _NARROW_FROM_TO_C]
-    first, last = np.searchsorted(reached, within).clip(1, len(mass) - 2)
-    reach = max(int(_VALLEYS_WITHIN_C / max(float(np.median(np.diff(temperature_c))), 1e-3)), 3)
+    raw, mass, rate = curve.raw, curve.mass, curve.dtg * curve.raw.step
+    reached = raw.temperature_c
+    first_c, late_c, last_c = (
+        shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ) for t in (*_NARROW_FROM_TO_C, _INERT_TO_C)
+    )
+    first, last = np.searchsorted(reached, [first_c, last_c]).clip(1, len(mass) - 2)
     found: _Narrow | None = None
     for top in range(int(first), int(last)):
-        if not rate[top - 1] < rate[top] >= rate[top + 1]:
+        at, late = float(reached[top]), bool(reached[top] >= late_c)
+        if not rate[top - 1] < rate[top] >= rate[top + 1] or (late and curve.gases[top] not in INERT_GASES):
             continue
+        wider = float(celsius_to_kelvin(at) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
+        reach = max(int(_VALLEYS_WITHIN_C * max(wider, 1.0) / raw.step), 3)
         low, high = max(top - reach, 0), min(top + reach, len(mass) - 1)
         low, high = low + int(np.argmin(rate[low : top + 1])), top + int(np.argmin(rate[top : high + 1]))
         valleys = np.linspace(rate[low], rate[high], high - low + 1)
         above = np.cumsum(np.clip(rate[low : high + 1] - valleys, 0.0, None))
         lost = float(mass[low] - mass[high])
         stands = rate[top] > _OVER_VALLEYS * max(float(rate[low]), float(rate[high]))
-        if not stands or above[-1] < _LEAST_NARROW or (found is not None and lost <= found.lost):
+        # on a hold any reaction breaks off
+        heats = reached[high] - reached[low] > _HEATING_ON * (high - low) * raw.step
+        least = _LEAST_BESIDE_FAT if curve.gases[top] in INERT_GASES and not late else _LEAST_NARROW
+        if not (stands and heats) or above[-1] < least or (found is not None and lost <= found.lost):
             continue
-        places = np.interp(np.linspace(0.0, float(above[-1]), 201), above, reached[low : high + 1])
-        at = float(reached[top])
-        widest = _NARROW_HALF_C * (celsius_to_kelvin(at) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
-        if float((places[100:] - places[:-100]).min()) < widest:
-            found = _Narrow(lost, at)
+        places = np.interp(np.linspace(0.0, float(above[-1]), 201), above, raw.progress[low : high + 1])
+        if float((places[100:] - places[:-100]).min()) < _NARROW_HALF_C[late] * wider:
+            found = _Narrow(lost, at, late)
     return found
 
 
-def organic_limits(tga: TgaResult) -> tuple[float, float]:
-    """How much less and more organic matter there may be than was read, of the start mass, where nothing says tissue.
+def _open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judged, values: FloatArray) -> OpenReading:
+    """How much less and more there may be than was read (`values`), of the start mass, where nothing says tissue.
 
-    Less by all of it where it is no more than sepiolite, zeolites and cement hold of water so late, whose hydroxyl
-    goes where CO2 does, or where hardly anything is left and nothing goes so late as char does: what went may be salts;
-    less by what goes in one narrow reaction in oxygen, and by the fourth that goes before it of ammonium sulfate; more
-    by all that is left in an inert gas where no CO2 shows a mineral.
+    Less organic matter by all of it where it is no more than sepiolite, zeolites and cement hold of water so late,
+    whose hydroxyl goes where CO2 does; else by what goes in one narrow reaction, and by a fourth beside it, the first
+    stage of ammonium sulfate; more by all that is left in an inert gas where no CO2 shows a mineral. More carbonate by
+    a narrow loss so late that it may be CO2 of magnesite or siderite.
     """
-    if tga.nature != "open" or tga.doubted or "carbonate" not in tga.balance_names:
-        return 0.0, 0.0
-    water, organic, _, residue = (max(float(part), 0.0) for part in tga.balance)
-    little = organic < _MOST_SILANOL * (1.0 - water)
-    inert = tga.char_fraction is not None
-    shape = tga.temperature_c, tga.mass_fraction, tga.heating_rate_k_min, tga.boundary_c, tga.boundary_mass
-    bare = len(tga.boundary_mass) > 2 and float(tga.boundary_mass[2]) <= _MUCH_MINERAL
-    salts = bare and _leaves_no_char(*shape, inert=inert)
-    less = organic if little or salts else 0.0
-    if less <= 0.0 and not (inert or bare):
-        narrow = _narrow_loss(tga.temperature_c, tga.mass_fraction, tga.heating_rate_k_min)
-        less = 0.0 if narrow is None else min(_WITH_FIRST_STAGE * narrow.lost, organic)
-    return less, residue if inert and residue <= _MUCH_MINERAL else 0.0
+    if judged.nature != "open" or judged.doubted or len(boundaries.mass) < 3:
+        return OpenReading()
+    water, organic, _, residue = (max(float(part), 0.0) for part in values)
+    less, carbonate = 0.0, 0.0
+    if judged.may_be_none or organic < _MOST_SILANOL * (1.0 - water):
+        less = organic
+    elif (narrow := judged.narrow) is not None:
+        less = min(_WITH_FIRST_STAGE * narrow.lost, organic)
+        carbonate = less if narrow.late else 0.0
+    return OpenReading(
+        organic_less=less,
+        organic_more=residue if curve.inert and residue <= _MUCH_MINERAL else 0.0,
+        carbonate_more=carbonate,
+    )
 
 
-def _leaves_no_char(
-    temperature_c: FloatArray,
-    curve: FloatArray,
-    rate_k_min: float | None,
-    boundary_c: FloatArray,
-    boundary_mass: FloatArray,
-    *,
-    inert: bool,
-) -> bool:
+def _leaves_no_char(curve: SmoothedCurve, boundaries: Boundaries) -> bool:
     """Tell if next to nothing of the loss in the organic's window goes as late as char burns, or goes on charring.
 
     Ammonium salts have gone by then, to the last; of organic matter vinyl polymers alone leave so little. In an inert
     gas protein may too, but then goes slowly and leaves its char.
     """
-    reached = np.maximum.accumulate(temperature_c)
-    lost = float(boundary_mass[0] - boundary_mass[1])
-    late_c = shift_with_rate(_CHAR_LASTS_C, rate_k_min, _CHAR_ENERGY_KJ)
-    if float(np.interp(late_c, reached, curve)) - float(boundary_mass[1]) >= _LEAST_LATE * lost:
+    raw, mass = curve.raw, boundaries.mass
+    late_c = shift_with_rate(_CHAR_LASTS_C, raw.heating_rate_k_min, _CHAR_ENERGY_KJ)
+    late = float(np.interp(late_c, raw.temperature_c, curve.mass)) - float(mass[1])
+    if late >= _LEAST_LATE * float(mass[0] - mass[1]):
         return False
-    first, last = np.searchsorted(reached, boundary_c[:2]).clip(0, len(curve) - 1)
-    part = np.maximum.accumulate(curve[first] - curve[first : last + 1])
-    at = np.interp(np.linspace(0.0, float(part[-1]), 201), part, reached[first : last + 1])
-    slow = float((at[100:] - at[:-100]).min()) > _HALF_OF_SALT_C
-    return not (inert and slow and float(boundary_mass[-1]) > _NOTICEABLE)
+    slow = _half_width_c(curve, *(raw.index_at(p) for p in boundaries.progress[:2])) > _HALF_OF_SALT_C
+    return not (curve.inert and slow and float(mass[-1]) > _NOTICEABLE)
 
 
 def _doubt_of_organic(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
@@ -543,6 +558,21 @@ def _half_width_c(curve: SmoothedCurve, start: int, end: int) -> float:
     return float((reached[100:] - reached[:-100]).min()) * curve.raw.step
 
 
+def _as_one_reaction(curve: SmoothedCurve, boundaries: Boundaries) -> float | None:
+    """Least progress (°C) for half of the loss in the organic's window where that is one narrow reaction, else None.
+
+    Half of what tissue loses goes within 80 °C or more, of wood within 50; a hydroxide's or oxalate's single reaction
+    takes 25 to 38, and leaves more than half of the mass (10 K/min). Slow heating has reactions sooner, and as R T²/E
+    narrower.
+    """
+    mass, rate_k_min = boundaries.mass, curve.raw.heating_rate_k_min
+    if curve.burn is not None or not _NOTICEABLE < mass[0] - mass[1] < _MOST_OF_MINERAL * mass[0]:
+        return None
+    half_c = _half_width_c(curve, *(curve.raw.index_at(p) for p in boundaries.progress[:2]))
+    sooner = celsius_to_kelvin(shift_with_rate(_EARLY_C, rate_k_min, _EARLY_ENERGY_KJ)) / celsius_to_kelvin(_EARLY_C)
+    return half_c if half_c < _HALF_ORGANIC_C * sooner**2 else None
+
+
 def _only_slows_down(curve: SmoothedCurve, boundaries: Boundaries) -> bool:
     """Tell if the rate after the water never doubles while organic matter begins: bound water on its way out.
 
@@ -626,17 +656,17 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
             f"{100 * water:.1f} % go between {low_c:.0f} and {high_c:.0f} °C (a tenth to nine tenths of it) and nearly "
             "nothing where organic matter does: the crystal water of a hydrate (struvite, gypsum, brushite)"
         )
-    # Half of what tissue loses goes within 80 °C or more, of wood within 50; a hydroxide's or oxalate's single reaction
-    # takes 25 to 38, and leaves more than half of the mass (10 K/min).
-    if total > _NOTICEABLE and not (burnt or beyond) and total < _MOST_OF_MINERAL * mass[0]:
-        half_c = _half_width_c(curve, cut, end)
-        # slow heating has reactions sooner, and as R T²/E narrower
-        sooner = celsius_to_kelvin(early_c) / celsius_to_kelvin(_EARLY_C)
-        if half_c < _HALF_ORGANIC_C * sooner**2:
-            reasons.append(
-                f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
-                f"{half_c:.0f} °C: one reaction, as of a hydroxide, and not the breakdown of organic matter"
-            )
+    # In an inert gas fat goes so too, but later than gibbsite and, judged above, not without a beginning as brucite and
+    # portlandite do: beside CO2 of its own peak it is read, and left open.
+    half_c = None if beyond else _as_one_reaction(curve, boundaries)
+    half_by_c = float(np.interp(_shares(curve, cut, end)[100], np.arange(len(smooth)), raw.temperature_c))
+    chain_c = [shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ) for t in (_CHAIN_FROM_C, _CHAIN_TO_C)]
+    as_fat = curve.inert and chain_c[0] < half_by_c < chain_c[1] and (peak or total > _MOST_HYDROXIDE_WATER * mass[0])
+    if half_c is not None and (reasons or not as_fat):
+        reasons.append(
+            f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
+            f"{half_c:.0f} °C: one reaction, as of a hydroxide, and not the breakdown of organic matter"
+        )
     # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite, unless what is left
     # loses CO2 as mineral of tissue does: enamel holds more bound water than organic matter.
     later = curve.dtg[end : raw.index_at(boundaries.progress[2]) if whole else end]
