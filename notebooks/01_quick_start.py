@@ -87,10 +87,12 @@ for message in result.messages:
 # %% [markdown]
 # ## One instrument alone
 #
-# Leave out `tga=` or the pattern. What cannot be separated is then `None`, and the sums that can be are given.
+# Leave out `tga=` or the pattern. What cannot be separated is then `None`, and the sums that can be are given. X-rays do
+# not tell tissue from glass or a polymer, so say that it is tissue; else intervals hold all of them.
 
 # %%
-alone = xc.analyze(entry.xrd)
+tissue = xc.Recipe().with_settings({"specimen.kind": "tissue"})
+alone = xc.analyze(entry.xrd, recipe=tissue)
 known = [name for name, estimate in alone.composition.components.items() if estimate is not None]
 sums = [
     f"{name.replace('_', ' ')} {100 * total.value:.1f} ± {100 * total.std:.1f} wt%"
