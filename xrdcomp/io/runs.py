@@ -217,11 +217,9 @@ def _exports(source: SourceFile) -> list[int]:
     lines = source.text.split("\n")
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     fact = re.match(r"[#\s\"]*[A-Za-zÀ-ÿ][^:=\t;,]{2,40}(?=[:=\t;]\s*\S)|CLOSED\b|\[(?!step)[^\]]+\]$", lines[first])
-    if not fact or sum(map(lines[first].count, "\t;,")) > 2:
+    if not fact or f"\n{fact[0]}" not in source.text or sum(map(lines[first].count, "\t;,")) > 2:
         return [first]
     starts = [first, *(i for i in range(first + 1, len(lines)) if lines[i].startswith(fact[0]))]
-    if len(starts) == 1:
-        return starts
     bounds = itertools.pairwise([*starts, len(lines)])
     rows = [sum(1 for line in lines[a:b] if re.match(r"[\s\"]*[-+.]?\d", line)) for a, b in bounds]
     return starts if len(starts) <= 50 and min(rows) >= 10 else [first]

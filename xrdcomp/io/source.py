@@ -252,7 +252,8 @@ def _encoding(data: bytes, *, cut: bool) -> str:
         return ""
     if _decodes(body, "utf-8"):
         return "utf-8"
-    if re.search(rb"[\s/\[(\d.,;]\xf8[CKF](?![A-Za-z])", data):  # a degree sign as DOS wrote it
+    # a degree sign as DOS wrote it
+    if b"\xf8" in data and re.search(rb"[\s/\[(\d.,;]\xf8[CKF](?![A-Za-z])", data):
         return "cp850"
     for encoding, words in _WORDS.items():
         if any(word.encode(encoding) in data for word in words.split()) and _decodes(body, encoding):
