@@ -754,12 +754,13 @@ class OpenReading:
     """How much less or more there may be than thermogravimetry reads, mass fractions of the start.
 
     `organic_less` is what may be water of a mineral, a salt or a carbonate, `organic_more` char that counts as mineral,
-    `carbonate_more` CO2 that counts as organic.
+    `carbonate_more` CO2 that counts as organic, `water_less` crystal water, or CO2 of a hydrogencarbonate.
     """
 
     organic_less: float = 0.0
     organic_more: float = 0.0
     carbonate_more: float = 0.0
+    water_less: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -409,6 +409,20 @@ def test_a_narrow_loss_beside_bone_in_an_inert_gas_may_be_no_organic_matter(
         assert low < true < high, name
 
 
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("rate", [3.0, 10.0, 30.0])
+def test_water_of_crystals_beside_bone_is_not_moisture_for_sure(gas: Atmosphere, rate: float) -> None:
+    """Sodium hydrogencarbonate loses 37 % about 150 °C, 26 % of that CO2; moisture goes sooner and takes longer."""
+    salt = [Pool(mass=0.2 * 0.369, peak_c=150, energy_kj=102, order=0.5)]
+    mixed = [*(replace(p, mass=0.8 * p.mass) for p in bone()), *salt]
+    composition = compose(analyze_tga(make(mixed, Programme(gas=gas, rate=rate)).run, NO_BUOYANCY))
+    assert "FUSION_CRYSTAL_WATER_OPEN" in [message.code for message in composition.messages]
+    assert composition["water"].ci95[0] < 0.8 * WATER < composition["water"].ci95[1]
+    assert composition.identifiable_sums["total_mineral"].ci95[1] > 1.0 - 0.8 * (WATER + ORGANIC)
+    moist = compose(analyze_tga(make(bone(), Programme(gas=gas, rate=rate)).run, NO_BUOYANCY))
+    assert "FUSION_CRYSTAL_WATER_OPEN" not in [message.code for message in moist.messages]
+
+
 @pytest.mark.parametrize("rate", [3.0, 10.0])
 def test_fat_in_nitrogen_is_read_though_a_hydroxide_would_go_so_too(rate: float) -> None:
     """One reaction beside CO2 in a peak of its own: the interval holds both, and the balance stands."""

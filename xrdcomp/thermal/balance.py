@@ -232,6 +232,9 @@ _SHRINKING, _CALCITE_ENERGY_KJ, _CALCITE_WIDTH, _HALF_OF_CALCITE_C = 0.66, 190.0
 _NARROW_FROM_TO_C, _INERT_TO_C, _VALLEYS_WITHIN_C = (375.0, 475.0), 620.0, 60.0
 _LEAST_NARROW, _LEAST_BESIDE_FAT = 0.01, 0.02  # the second in an inert gas before 475 °C: char alone is unsure by it
 _NARROW_HALF_C, _OVER_VALLEYS, _HEATING_ON, _WITH_FIRST_STAGE = (23.0, 27.0), 1.5, 0.8, 1.25
+# a narrow loss beside moisture: where at 10 K/min, most °C for half of it and at which temperature, and least reach of
+# its valleys over that of later ones
+_CRYSTAL_WATER_C, _CRYSTAL_WATER_HALF_C, _CRYSTAL_WATER_AT_C, _LEAST_REACH = (110.0, 215.0), 18.0, 150.0, 0.6
 _NEARLY_ALL_CALCITE = 0.9  # a carbon's burning gives such a loss by chance only
 
 
@@ -369,34 +372,76 @@ def _narrow_loss(curve: SmoothedCurve) -> _Narrow | None:
     acid 19 to 22. In an inert gas fat and polymers may go as narrowly there, and from then to 620 °C tissue shows no
     maximum at all: carbonates of magnesium and iron, oxalates and hydroxides take 18 to 26 °C.
     """
-    raw, mass, rate = curve.raw, curve.mass, curve.dtg * curve.raw.step
-    reached = raw.temperature_c
+    raw, reached = curve.raw, curve.raw.temperature_c
     first_c, late_c, last_c = (
         shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ) for t in (*_NARROW_FROM_TO_C, _INERT_TO_C)
     )
-    first, last = np.searchsorted(reached, [first_c, last_c]).clip(1, len(mass) - 2)
     found: _Narrow | None = None
-    for top in range(int(first), int(last)):
-        at, late = float(reached[top]), bool(reached[top] >= late_c)
-        if not rate[top - 1] < rate[top] >= rate[top + 1] or (late and curve.gases[top] not in INERT_GASES):
+    for top in _maxima_between(curve, first_c, last_c):
+        at, inert = float(reached[top]), curve.gases[top] in INERT_GASES
+        late = at >= late_c
+        if late and not inert:
             continue
         wider = float(celsius_to_kelvin(at) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
-        reach = max(int(_VALLEYS_WITHIN_C * max(wider, 1.0) / raw.step), 3)
-        low, high = max(top - reach, 0), min(top + reach, len(mass) - 1)
-        low, high = low + int(np.argmin(rate[low : top + 1])), top + int(np.argmin(rate[top : high + 1]))
-        valleys = np.linspace(rate[low], rate[high], high - low + 1)
-        above = np.cumsum(np.clip(rate[low : high + 1] - valleys, 0.0, None))
-        lost = float(mass[low] - mass[high])
-        stands = rate[top] > _OVER_VALLEYS * max(float(rate[low]), float(rate[high]))
-        # on a hold any reaction breaks off
-        heats = reached[high] - reached[low] > _HEATING_ON * (high - low) * raw.step
-        least = _LEAST_BESIDE_FAT if curve.gases[top] in INERT_GASES and not late else _LEAST_NARROW
-        if not (stands and heats) or above[-1] < least or (found is not None and lost <= found.lost):
+        peak = _above_valleys(curve, top, _VALLEYS_WITHIN_C * max(wider, 1.0))
+        least = _LEAST_BESIDE_FAT if inert and not late else _LEAST_NARROW
+        if peak.above < least or (found is not None and peak.lost <= found.lost):
             continue
-        places = np.interp(np.linspace(0.0, float(above[-1]), 201), above, raw.progress[low : high + 1])
-        if float((places[100:] - places[:-100]).min()) < _NARROW_HALF_C[late] * wider:
-            found = _Narrow(lost, at, late)
+        if peak.half_c < _NARROW_HALF_C[late] * wider:
+            found = _Narrow(peak.lost, at, late)
     return found
+
+
+def _crystal_water(curve: SmoothedCurve) -> float:
+    """Largest loss that one narrow reaction takes beside moisture, between 110 and 215 °C, of the start mass.
+
+    Moisture and bound water take 21 °C and more for half of what stands above the valleys; crystal water of gypsum,
+    brushite, newberyite and oxalates, and water and CO2 of hydrogencarbonates, 9 to 17 (at 150 °C, elsewhere as T²).
+    """
+    raw, most = curve.raw, 0.0
+    ends = (shift_with_rate(t, raw.heating_rate_k_min, _BOUND_ENERGY_KJ) for t in _CRYSTAL_WATER_C)
+    for top in _maxima_between(curve, *ends):
+        wider = float(celsius_to_kelvin(raw.temperature_c[top]) / celsius_to_kelvin(_CRYSTAL_WATER_AT_C)) ** 2
+        peak = _above_valleys(curve, top, _VALLEYS_WITHIN_C * max(wider, _LEAST_REACH))
+        if peak.above >= _LEAST_NARROW and peak.half_c < _CRYSTAL_WATER_HALF_C * wider:
+            most = max(most, peak.lost)
+    return most
+
+
+def _maxima_between(curve: SmoothedCurve, first_c: float, last_c: float) -> list[int]:
+    """Grid points between two temperatures where the rate is highest of its neighbours."""
+    rate = curve.dtg
+    first, last = np.searchsorted(curve.raw.temperature_c, [first_c, last_c]).clip(1, len(rate) - 2)
+    places = np.arange(first, last)
+    highest: list[int] = places[(rate[places - 1] < rate[places]) & (rate[places] >= rate[places + 1])].tolist()
+    return highest
+
+
+class _AboveValleys(NamedTuple):
+    """What goes between the valleys beside a maximum, what of it above them (both of the start mass), and the °C of
+    progress for half of that, infinite where the maximum hardly stands out or is on a hold.
+    """
+
+    lost: float
+    above: float
+    half_c: float
+
+
+def _above_valleys(curve: SmoothedCurve, top: int, within_c: float) -> _AboveValleys:
+    raw, mass, rate = curve.raw, curve.mass, curve.dtg * curve.raw.step
+    reach = max(int(within_c / raw.step), 3)
+    low, high = max(top - reach, 0), min(top + reach, len(mass) - 1)
+    low, high = low + int(np.argmin(rate[low : top + 1])), top + int(np.argmin(rate[top : high + 1]))
+    valleys = np.linspace(rate[low], rate[high], high - low + 1)
+    above = np.cumsum(np.clip(rate[low : high + 1] - valleys, 0.0, None))
+    stands = rate[top] > _OVER_VALLEYS * max(float(rate[low]), float(rate[high]))
+    # on a hold any reaction breaks off
+    heats = raw.temperature_c[high] - raw.temperature_c[low] > _HEATING_ON * (high - low) * raw.step
+    half_c = np.inf
+    if stands and heats and above[-1] > 0.0:
+        places = np.interp(np.linspace(0.0, float(above[-1]), 201), above, raw.progress[low : high + 1])
+        half_c = float((places[100:] - places[:-100]).min())
+    return _AboveValleys(float(mass[low] - mass[high]), float(above[-1]), half_c)
 
 
 def _open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judged, values: FloatArray) -> OpenReading:
@@ -405,11 +450,15 @@ def _open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judged, 
     Less organic matter by all of it where it is no more than sepiolite, zeolites and cement hold of water so late,
     whose hydroxyl goes where CO2 does; else by what goes in one narrow reaction, and by a fourth beside it, the first
     stage of ammonium sulfate; more by all that is left in an inert gas where no CO2 shows a mineral. More carbonate by
-    a narrow loss so late that it may be CO2 of magnesite or siderite.
+    a narrow loss so late that it may be CO2 of magnesite or siderite. Less water by what goes as crystal water does, or
+    a hydrogencarbonate, whatever the specimen is.
     """
-    if judged.nature != "open" or judged.doubted or len(boundaries.mass) < 3:
+    if judged.doubted or len(boundaries.mass) < 3:
         return OpenReading()
     water, organic, _, residue = (max(float(part), 0.0) for part in values)
+    crystal_water = min(_crystal_water(curve), water)
+    if judged.nature != "open":
+        return OpenReading(water_less=crystal_water)
     less, carbonate = 0.0, 0.0
     if judged.may_be_none or organic < _MOST_SILANOL * (1.0 - water):
         less = organic
@@ -420,6 +469,7 @@ def _open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judged, 
         organic_less=less,
         organic_more=residue if curve.inert and residue <= _MUCH_MINERAL else 0.0,
         carbonate_more=carbonate,
+        water_less=crystal_water,
     )
 
 
