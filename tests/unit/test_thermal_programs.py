@@ -423,6 +423,22 @@ def test_water_of_crystals_beside_bone_is_not_moisture_for_sure(gas: Atmosphere,
     assert "FUSION_CRYSTAL_WATER_OPEN" not in [message.code for message in moist.messages]
 
 
+@pytest.mark.parametrize("rise", [0.015, 0.03])
+@pytest.mark.parametrize("minutes", [0.5, 2.0])
+def test_a_balance_that_settles_does_not_spoil_the_run(rise: float, minutes: float) -> None:
+    """Buoyancy and gas come to rest within minutes of closing the furnace."""
+    made = make(bone(water=0.02), Programme(reading_s=3.0))
+    clock = (made.run.time_s - made.run.time_s[0]) / 60.0
+    run = replace(made.run, mass=made.run.mass - 12.0 * rise * np.exp(-clock / minutes))
+    result = analyze_tga(run, NO_BUOYANCY)
+    assert "TGA_SETTLES" in [m.code for m in result.messages]
+    assert result.nature == "tissue", result.nature_reason
+    for name, true in (("organic", ORGANIC), ("carbonate_co2", CARBONATE), ("water", 0.02)):
+        low, high = result.quantities[name].ci95
+        assert low - 0.006 <= true <= high + 0.006, name
+    assert "TGA_SETTLES" not in [m.code for m in analyze_tga(made.run, NO_BUOYANCY).messages]
+
+
 @pytest.mark.parametrize("rate", [3.0, 10.0])
 def test_fat_in_nitrogen_is_read_though_a_hydroxide_would_go_so_too(rate: float) -> None:
     """One reaction beside CO2 in a peak of its own: the interval holds both, and the balance stands."""

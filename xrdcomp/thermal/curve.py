@@ -63,6 +63,12 @@ JUMP = message_kind("TGA_JUMP", "warning",
     remedy="Repeat the run, with a lid where grains jump.",
     threshold="0.05 %, 8.5 standard uncertainties, ten times the curvature beside it; info below 0.3 %",
 )  # fmt: skip
+SETTLES = message_kind("TGA_SETTLES", "warning",
+    "The mass rises while the heating begins: the balance or the gas had not settled. What it showed before is not "
+    "used, and the start mass is unsure by the rise.",
+    remedy="Wait for a steady reading before the programme starts, or give the mass weighed in.",
+    threshold="0.3 % and six standard deviations within 20 °C of the start, 1 % and 0.1 mg within 80 °C",
+)  # fmt: skip
 OUTLIERS = message_kind("TGA_OUTLIERS", "info",
     "Single readings, up to three in a row, lie far from those on both sides: a vibration or a damaged value. They are "
     "not used.",
@@ -328,6 +334,7 @@ class MassCurve:
     mass: FloatArray
     start_mass_mg: float | None  # None where only relative mass is known
     from_header: bool  # the denominator is the weighed mass of the header, not the first points of the curve
+    settling: float = 0.0  # rise of the first readings, over the start mass
     messages: tuple[Diagnostic, ...] = ()
 
 
@@ -367,11 +374,12 @@ class HeatingCurve(MassCurve):
 
     @property
     def start_std(self) -> float:
-        """Relative uncertainty of the start mass: 1 µg of the balance, or the noise of the first bins."""
+        """Relative uncertainty of the start mass: 1 µg of the balance, or noise and settling of the first bins."""
         from_balance = 1e-3 / (self.start_mass_mg or ASSUMED_MG)
         if self.from_header:
             return from_balance
-        return float(np.hypot(from_balance, self.noise / np.sqrt(max(self.counts[:3].sum(), 1.0))))
+        noise = self.noise / float(np.sqrt(max(self.counts[:3].sum(), 1.0)))
+        return float(np.linalg.norm((from_balance, noise, self.settling)))
 
     def index_at(self, progress: float) -> int:
         """Grid point nearest to a progress in °C."""
@@ -383,7 +391,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
     if len(run) < _MIN_POINTS:
         msg = f"{_name(run)}: {len(run)} points are too few for a mass balance; {_MIN_POINTS} are needed."
         raise AnalysisError(msg)
-    masses = to_mass_fraction(run)
+    settled, rise, unsettled = without_settling(run)
+    masses = to_mass_fraction(settled)
     index, dropped = heating_part(run)
     progress, heating_rate = progress_axis(run, index)
     places = [int(np.searchsorted(index, start)) for start in run.gas_starts()]
@@ -439,11 +448,46 @@ def prepare(run: TgaRun) -> HeatingCurve:
         heating_rate_k_min=heating_rate,
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
-        messages=masses.messages + dropped + outliers + mended.messages + filtered.messages,
+        settling=rise,
+        messages=unsettled + masses.messages + dropped + outliers + mended.messages + filtered.messages,
         gas_from=gas_from,
         jump_std=jump_std,
     )
     return replace(curve, messages=curve.messages + _gaps(curve))
+
+
+# °C above the start, and rises that are the balance's: of the mass, and mg (buoyancy of a whole carrier of 0.28 cm³
+# gains 0.07 mg over 80 °C)
+_SETTLES_WITHIN, _SETTLING_SIGMAS = ((20.0, 0.003, 0.0), (80.0, 0.01, 0.1)), 6.0
+
+
+def without_settling(run: TgaRun) -> tuple[TgaRun, float, tuple[Diagnostic, ...]]:
+    """Run whose mass does not rise while the heating begins, the rise over the mass, and a message of it.
+
+    No specimen gains mass within 20 °C of where it starts, nor 1 % within 80 °C, and buoyancy changes by less: a
+    balance that was just closed, or a gas just turned on, settles. Readings before the highest are set to it.
+    """
+    half, noise = _MEDIAN_OF // 2, _lasting_noise(run.mass)
+    for within_c, least, least_mg in _SETTLES_WITHIN:
+        early = run.mass[: int(np.argmax(run.temperature_c > run.temperature_c[0] + within_c))]
+        if len(early) < _MEDIAN_OF:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(early, half, mode="edge"), _MEDIAN_OF)
+        medians = np.median(windows, axis=1)
+        top = int(np.argmax(medians))
+        highest = float(medians[top])
+        scale = MG_PER_UNIT.get(run.mass_unit) or (run.initial_mass_mg or ASSUMED_MG) / max(highest, 1e-12)
+        rise = highest - float(early[0])
+        if highest <= 0.0 or rise <= max(least * highest, least_mg / scale, _SETTLING_SIGMAS * noise):
+            continue
+        mass, share = run.mass.copy(), rise / highest
+        mass[:top] = highest
+        text = (
+            f"The mass rises by {100 * share:.2f} % up to {run.temperature_c[top]:.0f} °C, while the heating begins: "
+        )
+        text += f"the balance or the gas had not settled. {SETTLES.remedy}"
+        return replace(run, mass=mass), share, (SETTLES(text, rise=share),)
+    return run, 0.0, ()
 
 
 # Hampel's filter [Hampel, J. Am. Stat. Assoc. 69 (1974) 383]: readings of a median, which up to three in a row do not
