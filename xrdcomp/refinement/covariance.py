@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Self
 
 import numpy as np
 from scipy import linalg
 
-from xrdcomp.data import Phase
+from xrdcomp.data import Instrument, Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous, corrections, elements, reflections
 from xrdcomp.recipe import FitRecipe
@@ -287,11 +288,9 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
     structure = np.array([ORDERED_PER_GRAM_STD if name in ordered else PHASE_PER_GRAM_STD for name in names])
     scale = np.diag((structure * positive * crystalline) ** 2)
     # amounts that are held at zero move with a halo of another form: their covariance has no bounds either
-    q, normal = two_theta_to_q(model.two_theta, model.instrument.wavelength), gram + inflation * np.diag(prior)
-    disorder = _lattice_disorder(q, model.instrument.wavelength)
-    flatter = amorphous.change_of_form(
-        amorphous.AMORPHOUS["amorphous_calcium_phosphate"], amorphous.FLATTER_PHOSPHATE, q, model.instrument.wavelength
-    )
+    normal = gram + inflation * np.diag(prior)
+    polarized, disorder, flatter = _without_place(model.two_theta.tobytes(), model.instrument)
+    weight = emitted_weight(model.instrument) * model.slit * polarized
     lifted = solution.active | model.of_kind("amorphous")
     return Evidence(
         amounts=XrdAmounts(
@@ -303,8 +302,8 @@ def collect_evidence(model: PatternModel, solution: Solution, points: Points, re
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=model.blank_measured,
             facts={item.phase.id: item.phase.facts for item in model.reflections},
-            lattice_diffuse=_taken_up(model, points, joint, normal, solution.active, disorder)[is_amount],
-            flatter_halo=_taken_up(model, points, joint, normal, lifted, flatter)[is_amount],
+            lattice_diffuse=_taken_up(joint, normal, solution.active, weight * disorder / points.sigma)[is_amount],
+            flatter_halo=_taken_up(joint, normal, lifted, weight * flatter / points.sigma)[is_amount],
         ),
         parameter_covariance=covariance[m:, m:],
         covariance=covariance,
@@ -375,29 +374,35 @@ def _of_sharp_phases(
     return out
 
 
-def _taken_up(
-    model: PatternModel,
-    points: Points,
-    joint: FloatArray,
-    normal: FloatArray,
-    active: BoolArray,
-    scattering: FloatArray,
-) -> FloatArray:
-    """Change of the coefficients, (m,), by scattering (n,) of a mass of one for which a fit has no place.
+def _taken_up(joint: FloatArray, normal: FloatArray, active: BoolArray, scattering: FloatArray) -> FloatArray:
+    """Change of the coefficients, (m,), by scattering over sigma, (n,), for which a fit has no place.
 
-    `scattering` is in electron units × mol/g, `normal` the matrix of the normal equations of coefficients and
-    parameters (`joint`); coefficients that are not `active` (m,) stay where they are.
+    `normal` is the matrix of the normal equations of coefficients and parameters (`joint`); coefficients that are not
+    `active` (m,) stay where they are.
     """
-    instrument = model.instrument
-    factor = emitted_weight(instrument) * model.slit * polarization(model.two_theta, instrument)
     free = np.concatenate([active, np.ones(joint.shape[1] - len(active), dtype=bool)])
     matrix = normal[np.ix_(free, free)]
     scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     matrix = matrix / np.outer(scale, scale) + 1e-11 * np.eye(len(matrix))
     out = np.zeros(joint.shape[1])
-    right = joint[:, free].T @ (factor * scattering / points.sigma)
-    out[free] = np.linalg.solve(matrix, right / scale) / scale
+    out[free] = np.linalg.solve(matrix, joint[:, free].T @ scattering / scale) / scale
     return out[: len(active)]
+
+
+@lru_cache(maxsize=16)
+def _without_place(two_theta: bytes, instrument: Instrument) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Polarisation on a grid that comes again, and scattering of a mass of one for which a fit has no place, (n,) each.
+
+    The latter, in electron units × mol/g, is the disorder of carbonate in the lattice of apatite, and what amorphous
+    calcium phosphate scatters more or less where its halo is flatter.
+    """
+    x, wavelength = np.frombuffer(two_theta), instrument.wavelength
+    q, acp = two_theta_to_q(x, wavelength), amorphous.AMORPHOUS["amorphous_calcium_phosphate"]
+    flatter = amorphous.change_of_form(acp, amorphous.FLATTER_PHOSPHATE, q, wavelength)
+    out = polarization(x, instrument), _lattice_disorder(q, wavelength), flatter
+    for curve in out:
+        curve.flags.writeable = False
+    return out
 
 
 def _lattice_disorder(q: FloatArray, wavelength: float) -> FloatArray:

@@ -407,7 +407,7 @@ def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, s
     blank does not cover the fitted range.
     """
     two_theta, flexible = points.two_theta, recipe.background == "flexible"
-    u = two_theta[0] / two_theta
+    falling, polynomials = _background_forms(two_theta.tobytes(), recipe.background_terms)
     out: _Terms = []
     held = None
     if blank is not None:
@@ -421,20 +421,29 @@ def background_terms(points: Points, recipe: FitRecipe, blank: Pattern | None, s
         measured = smooth_blank(blank, two_theta)
         out.append((Column(name="background_blank", kind="background", nonnegative=True), measured))
         held = None if flexible else float(measured.mean())
-    for power, name in _FALLING:
+    for (power, name), form in zip(_FALLING, falling, strict=True):
         column = Column(name=f"background_{name}", kind="background", nonnegative=not flexible)
         if held is not None and power > 0.0:
-            std = BLANK_FORM_STD * held / float((u**power).mean())
+            std = BLANK_FORM_STD * held / float(form.mean())
             column = Column(name=column.name, kind="correction", parent="background_blank", relative_std=std)
-        out.append((column, u**power))
+        out.append((column, form))
     if np.ptp(slit) > 0.01 * float(np.median(slit)):
         out.append((Column(name="background_fluorescence", kind="background", nonnegative=not flexible), slit))
-    x = 2.0 * (two_theta - two_theta[0]) / (two_theta[-1] - two_theta[0]) - 1.0
-    polynomials = chebyshev.chebvander(x, recipe.background_terms)[:, 1:].T
     std = np.inf if flexible else CORRECTION_STD * float(np.median(points.intensity))
     for k, values in enumerate(polynomials):
         out.append((Column(name=f"correction_{k + 1}", kind="correction", prior_std=std), values))
     return out
+
+
+@lru_cache(maxsize=16)
+def _background_forms(two_theta: bytes, terms: int) -> tuple[FloatArray, FloatArray]:
+    """What falls with angle (4, n), and Chebyshev polynomials (terms, n), on a grid that comes again."""
+    grid = np.frombuffer(two_theta)
+    u = grid[0] / grid
+    x = 2.0 * (grid - grid[0]) / (grid[-1] - grid[0]) - 1.0
+    falling, polynomials = np.array([u**power for power, _ in _FALLING]), chebyshev.chebvander(x, terms)[:, 1:].T
+    falling.flags.writeable = polynomials.flags.writeable = False
+    return falling, polynomials
 
 
 def smooth_blank(blank: Pattern, two_theta: FloatArray) -> FloatArray:
