@@ -21,8 +21,9 @@ from xrdcomp.results import DetectionRule
 from xrdcomp.search.detection import limit_z, surely_above
 from xrdcomp.search.nuisance import chance_scatter, library_scatter, score_phases, search_residual, widened
 from xrdcomp.search.report import unexplained_peaks
-from xrdcomp.search.search import Identification, search_from
+from xrdcomp.search.search import Identification, _refine_with, implausible, search_from
 from xrdcomp.search.templates import (
+    COLD_VARIANTS,
     Variant,
     _Shift,
     candidate,
@@ -310,6 +311,22 @@ def test_templates_shift_with_strain_and_keep_their_area(state: Refinement) -> N
     top = grid.two_theta[near][np.argmax(drawn[0, 0][:, near], axis=1)]
     expected = np.degrees(0.004 * 2.0 * np.tan(np.radians(45.45 / 2.0)))
     assert_close(top[0] - top[1], expected, atol=grid.step, because="maxima fall on bins")
+
+
+@pytest.mark.parametrize("longer", [0.0, 0.01])
+def test_a_phase_gets_all_parameters_where_it_may_be_itself(longer: float) -> None:
+    """Halite stands for halite, and for something else with a lattice a per cent shorter than the phase's."""
+    pattern, halite = scan(apatite=0.0, halite=0.5), load_phase("halite")
+    axis = halite.cell.a * (1.0 + longer)
+    phase = replace(halite, cell=replace(halite.cell, a=axis, b=axis, c=axis))
+    fit = Refinement.run(pattern, (), build_instrument(pattern, Recipe().instrument))
+    residual = search_residual(fit).projected()
+    score = score_phases([candidate(phase, fit)], residual, variants=COLD_VARIANTS)["halite"]
+    score = replace(score, variant=replace(score.variant, strain=-longer), size_nm=80.0)
+    trial = _refine_with(fit, score, residual.grid.moved)
+    free = {item.name for item in trial.table.free}
+    assert bool(implausible(trial, phase)) == (longer > 0.0)
+    assert ("halite_b_extra" in free) == (longer == 0.0)
 
 
 def test_leaving_a_phase_out_brings_it_back(state: Refinement) -> None:

@@ -1091,7 +1091,8 @@ def _best(able: Sequence[Score]) -> Score:
 def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> Refinement:
     """Refine with one more phase, starting where its template was drawn.
 
-    A phase that dominates the pattern then gets all parameters of a main phase.
+    A phase that dominates the pattern then gets all parameters of a main phase, unless it is `implausible` already:
+    with more freedom it goes further, which takes longest where the pattern is of something else.
     """
     phase, shift = score.phase, score.variant.shift
     values = dict(fit.solution.values) | dict(moved)
@@ -1104,7 +1105,9 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
     shifted = fit.starting_from({name: value for name, value in values.items() if name in nuisance.SHIFTS})
     start = PhaseStart(strain=score.variant.strain, inverse_size=1.0 / score.size_nm)
     trial = shifted.add([phase], {phase.id: start})
-    return trial.with_all_parameters(phase) if bragg_share(trial, phase) >= _MAIN_SHARE else trial
+    if bragg_share(trial, phase) < _MAIN_SHARE or implausible(trial, phase):
+        return trial
+    return trial.with_all_parameters(phase)
 
 
 def implausible(fit: Refinement, phase: Phase) -> str:
