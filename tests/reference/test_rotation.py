@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import xrdcomp as xc
-from benchmarks.worlds import rotation
+from benchmarks.worlds import contributions, rotation
 from benchmarks.worlds.rotation import Composed
 from benchmarks.worlds.study import given_and_truth
 from xrdcomp.composition import priors
@@ -108,3 +108,15 @@ def test_composed_apart_is_what_the_analysis_gives(tmp_path: Path) -> None:
         assert own.variant == "" or (own.low, own.high) != (other.low, other.high)
     again = rotation.run([("measured", SEED)], [variant, {}], tmp_path / "store.csv")
     assert again == found
+
+
+def test_contributions_are_of_constants_that_exist_and_of_each_world_by_itself() -> None:
+    for variant in contributions.KNOWN.values():
+        with rotation.changed(variant):
+            pass
+    known = rotation.name_of(contributions.KNOWN["λ, bound water"])
+    cases = [case("a", "", 0.02), case("a", known, 0.01), case("b", "", 0.04, truth=0.6)]
+    rows = contributions.table(cases, ["a", "b"]).splitlines()[2:]
+    assert len(rows) == 2 * len(contributions.KNOWN)
+    assert [row.split("|")[4].strip() for row in rows if "nothing" in row] == ["2.00 (100, 4.00)", "4.00 (0, 248.00)"]
+    assert [row.split("|")[4].strip() for row in rows if "bound water" in row] == ["1.00 (100, 2.00)", ""]
