@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks import left_out
 from benchmarks.accuracy_identification import run_search
 from tests.helpers import assert_close
 from xrdcomp.data import Pattern
@@ -30,6 +31,10 @@ def scan(**other: float) -> Pattern:
 @pytest.fixture(scope="module")
 def beside_halite() -> Pattern:
     return scan(halite=0.3)
+
+
+def decisions(found: Identification) -> list[tuple[str, str]]:
+    return sorted((p.id, p.decision) for p in found.phases)
 
 
 @pytest.fixture
@@ -72,9 +77,6 @@ def test_results_do_not_depend_on_where_poor_fits_were_left(
     monkeypatch.setattr(search, "_PASSING_GOF", np.inf)
     slow = run_search(beside_halite)
 
-    def decisions(found: Identification) -> list[tuple[str, str]]:
-        return sorted((p.id, p.decision) for p in found.phases)
-
     assert decisions(quick) == decisions(slow)
     for name in ("hydroxyapatite", "halite"):
         one, other = (found.phases[name].weight_fraction for found in (quick, slow))
@@ -88,3 +90,19 @@ def test_poor_fits_cost_little(beside_halite: Pattern, evaluations: list[int]) -
     run_search(beside_halite)
     # 408, and 666 where the fit without halite is brought to its minimum although it is given up
     assert evaluations[0] < 500
+
+
+@pytest.fixture(scope="module")
+def nobodys() -> Pattern:
+    """Barite with other axes and elements, which both rounds of a search take for aragonite and for calcite."""
+    rng = np.random.default_rng([left_out.SEED, 94])
+    return left_out.measured(left_out.made_up(rng), 0.0, 94, rng)
+
+
+def test_no_trial_is_made_twice(nobodys: Pattern, evaluations: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = run_search(nobodys)
+    few = evaluations[0]
+    monkeypatch.setattr(search, "_go_on_alike", lambda *_: False)
+    slow = run_search(nobodys)
+    assert evaluations[0] - few > few + 100
+    assert decisions(quick) == decisions(slow)

@@ -695,6 +695,7 @@ class _Search:
         self.missing: list[Score] = []
         self.scores: dict[str, Score] = {}
         self.rivals: dict[str, tuple[str, ...]] = {}
+        self.trials: dict[str, _Trial] = {}  # the last one of each phase, by its id
         self.residual = nuisance.search_residual(start)
         self._drop_absent()
         self.start = self.residual.fit
@@ -987,8 +988,12 @@ class _Search:
                 sharp.append(p)
         beside = np.abs(fit.points.two_theta[:, None] - places).min(axis=1, initial=np.inf) > _REACH * width
         masked = replace(fit, points=fit.points.masking(_mask(fit, sharp) | (_mask(fit, [*sharp, *broad]) & beside)))
-        trial = _refine_with(masked, score, moved)
-        return replace(trial, points=trial.points.masking(fit.points.masked))
+        # a round that leaves the fit as it was tries again what the round before refused
+        trial = self.trials.get(score.phase.id)
+        if trial is None or not trial.starts_from(masked, score, moved):
+            trial = _Trial(fit=masked, score=score, moved=moved, refined=_refine_with(masked, score, moved))
+            self.trials[score.phase.id] = trial
+        return replace(trial.refined, points=trial.refined.points.masking(fit.points.masked))
 
     def leaves_small_crystals(self, phases: Sequence[Phase]) -> bool:
         """Tell whether broad reflections of a phase stand in the residual, about in its ratio."""
@@ -1086,6 +1091,33 @@ def _best(able: Sequence[Score]) -> Score:
 
 
 # ---- refinement with one more phase, and whether the phase is still itself afterwards
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """What `_refine_with` was given and what it found."""
+
+    fit: Refinement
+    score: Score
+    moved: Mapping[str, float]
+    refined: Refinement
+
+    def starts_from(self, fit: Refinement, score: Score, moved: Mapping[str, float]) -> bool:
+        """Tell whether a trial with these would be this one: all that it starts from is equal, not about equal."""
+        own, size = self.score, score.size_nm
+        same = own.phase is score.phase and own.variant == score.variant and own.size_nm == size and self.moved == moved
+        return same and _go_on_alike(self.fit, fit)
+
+
+def _go_on_alike(fit: Refinement, other: Refinement) -> bool:
+    """Tell whether two fits of one pattern are the same start for what is refined from them."""
+    # a phase's frozen reflections are those of its fit: where it was refined anew they differ
+    one, two = fit.model.reflections, other.model.reflections
+    if len(one) != len(two) or any(a is not b for a, b in zip(one, two, strict=True)):
+        return False
+    told = [(f.setup, f.table.items, f.solution.values, f.shift_std, f.monochromator_gain) for f in (fit, other)]
+    arrays = [(f.points.intensity, f.points.sigma, f.model.fixed) for f in (fit, other)]
+    return told[0] == told[1] and all(map(np.array_equal, *arrays))
 
 
 def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> Refinement:
