@@ -401,16 +401,19 @@ class Refinement(FittedModel):
         """
         return replace(self, points=self.points.masking(mask))._refined(self.phases, self.table.items, roughly=roughly)
 
-    def add(self, phases: Sequence[Phase], starts: Mapping[str, PhaseStart] | None = None) -> Refinement:
+    def add(
+        self, phases: Sequence[Phase], starts: Mapping[str, PhaseStart] | None = None, *, passing_gof: float = np.inf
+    ) -> Refinement:
         """Refine again with more phases, which get a cell and one size; the others keep their parameters.
 
-        `starts` holds by phase id where the new ones begin, if elsewhere than at their nominal cell.
+        `starts` holds by phase id where the new ones begin, if elsewhere than at their nominal cell. A fit whose
+        goodness is beyond `passing_gof` is left after one run on all points; `settle` goes on from there.
         """
         items = list(self.table.items)
         for phase in phases:
             start = (starts or {}).get(phase.id, PhaseStart())
             items += minor_parameters(phase, strain=start.strain, inverse_size=start.inverse_size)
-        return self._refined((*self.phases, *phases), items)
+        return self._refined((*self.phases, *phases), items, passing_gof=passing_gof)
 
     def drop(self, ids: Collection[str]) -> Refinement:
         """Refine again without some phases; where none is left, what they did to the instrument is undone."""
@@ -418,8 +421,11 @@ class Refinement(FittedModel):
         start = self if left else self.starting_from({i.name: i.prior_mean for i in self.table.items})
         return self._refined(left, [i for i in start.table.items if i.id.phase not in ids])
 
-    def with_all_parameters(self, phase: Phase) -> Refinement:
-        """Refine again with all parameters of a main phase for one that was added, starting from what was found."""
+    def with_all_parameters(self, phase: Phase, *, passing_gof: float = np.inf) -> Refinement:
+        """Refine again with all parameters of a main phase for one that was added, starting from what was found.
+
+        `passing_gof` is as in `add`.
+        """
         values = self.solution.values
         full = build_parameters([phase], self.instrument, self.recipe)
         known = {name: values[name] for name in full.names if name in values}
@@ -427,7 +433,7 @@ class Refinement(FittedModel):
         known[size_c] = values[size_a]
         items = [item for item in self.table.items if item.id.phase != phase.id]
         items += [item for item in full.with_values(known).items if item.id.phase == phase.id]
-        return self._refined(self.phases, items)
+        return self._refined(self.phases, items, passing_gof=passing_gof)
 
     def with_size_alone(self, ids: Collection[str]) -> Refinement:
         """Refine again with one size as the only parameter of some phases.
@@ -450,7 +456,14 @@ class Refinement(FittedModel):
         """Refine again from where it ended, because its points have changed."""
         return self._refined(self.phases, self.table.items)
 
-    def _refined(self, phases: Sequence[Phase], items: Iterable[FitParameter], *, roughly: bool = False) -> Refinement:
+    def _refined(
+        self,
+        phases: Sequence[Phase],
+        items: Iterable[FitParameter],
+        *,
+        roughly: bool = False,
+        passing_gof: float = np.inf,
+    ) -> Refinement:
         """Refine these phases with these parameters, starting from this refinement."""
         table, setup = ParameterTable(tuple(items)), replace(self.setup, phases=tuple(phases))
         points, limit = self.points, self.recipe.max_iterations
@@ -463,7 +476,7 @@ class Refinement(FittedModel):
         rough, model = (coarse, model), setup.build(points, table, like=fine) if poor or coarse is points else fine
         if roughly or (poor and _is_heavy(model)):
             limit = min(limit, _HOPELESS_ITERATIONS)
-        return self._settled(setup, table, model, limit, rough)
+        return self._settled(setup, table, model, limit, rough, passing_gof=passing_gof)
 
     def _settled(
         self,
@@ -472,6 +485,8 @@ class Refinement(FittedModel):
         model: PatternModel,
         max_iterations: int,
         rough: tuple[Points, PatternModel] | None = None,
+        *,
+        passing_gof: float = np.inf,
     ) -> Refinement:
         """Minimise on all points, until what was frozen is that of the minimum, and go on from there.
 
@@ -495,8 +510,25 @@ class Refinement(FittedModel):
             distance = _settling_distance(solution, coarse, len(setup.phases))
         else:
             distance = _NEAR_STEP
-        points = self.points
-        for k in range(int(near), _SETTLE_ROUNDS):
+        return self._settled_on_all(
+            setup, table, model, max_iterations, distance, near=near, first=int(near), passing_gof=passing_gof
+        )
+
+    def _settled_on_all(
+        self,
+        setup: ModelSetup,
+        table: ParameterTable,
+        model: PatternModel,
+        max_iterations: int,
+        distance: float,
+        *,
+        near: bool,
+        first: int,
+        passing_gof: float = np.inf,
+    ) -> Refinement:
+        """Run on all points from the `first` run on, `near` after others on binned points, or until `passing_gof`."""
+        points, left = self.points, False
+        for k in range(first, _SETTLE_ROUNDS):
             model = model.refrozen(table.start) if k > near else model
             solution = minimize(model, table, points, max_iterations=max_iterations, tolerance=1e-4, distance=distance)
             table = table.with_values(solution.values)
@@ -505,11 +537,16 @@ class Refinement(FittedModel):
             settled = k > 0 and solution.lowered <= least**2 * solution.cost / len(points)
             if settled or (not solution.converged and max_iterations <= _HOPELESS_ITERATIONS):
                 break
-        return replace(self, setup=setup, table=table, model=model, solution=solution, to_minimum=None)
+            left = solution.cost > passing_gof**2 * len(points) and k + 1 < _SETTLE_ROUNDS
+            if left:
+                break
+        go_on = partial(self._settled_on_all, setup, table, model, max_iterations, distance, near=near, first=k + 1)
+        to_minimum = go_on if left else None
+        return replace(self, setup=setup, table=table, model=model, solution=solution, to_minimum=to_minimum)
 
     @property
     def settled(self) -> bool:
-        """False where the fit was left near its minimum (`run`, passing_gof)."""
+        """False where the fit was left near its minimum (passing_gof of what made it)."""
         return self.to_minimum is None
 
     def settle(self) -> Refinement:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -525,6 +525,8 @@ _SETTLED_GOF = 1.5  # a start from nothing that ends above is held against the s
 # Goodness of fit beyond which a start is left near its minimum until a phase is added: clean powders with high counts
 # reach 3 by imperfect profiles; beyond, something is missing.
 _PASSING_GOF = 3.0
+# The same of a trial: beyond, three quarters of χ² are misfit, and where a trial is refused it needs no minimum.
+_PASSING_TRIAL_GOF = 2.0
 _RIVAL_SHARE = 0.85  # of the best z; texture and grains change ratios of reflections by as much
 
 
@@ -907,9 +909,7 @@ class _Search:
             if best.z / nuisance.chance_scatter(candidate(best.phase, fit), left, best) < self.threshold:
                 refused[name] = "cells that it cannot have score alike: reflections of something else are met by chance"
                 continue
-            trial = nuisance.search_residual(self._refined_with(best, left.grid.moved))
-            refined = nuisance.widened(trial.presence(best.phase), scatter)
-            reason = implausible(trial.fit, best.phase) if refined.z >= self.threshold else ""
+            trial, refined, reason = self._tried(best, left.grid.moved, scatter)
             if (refined.z < self.threshold or reason) and self._settle():
                 continue
             if refined.z < self.threshold:
@@ -918,7 +918,7 @@ class _Search:
             elif reason:
                 refused[name] = reason
             else:
-                self.residual = trial
+                self.residual, self.trials = trial, {}
                 if best.z < _WEAK * self.threshold:
                     most_scatter = max(most_scatter, scatter)
                 # intensities and positions do not decide between these
@@ -966,8 +966,23 @@ class _Search:
                 able, best = able | {name}, max(best, score.z)
         return [score for name, score in scores.items() if name in able]
 
-    def _refined_with(self, score: Score, moved: Mapping[str, float]) -> Refinement:
-        """Refine with one more phase; reflections of nothing that is fitted, or of this phase, are left out meanwhile.
+    def _tried(self, score: Score, moved: Mapping[str, float], scatter: float) -> tuple[SearchResidual, Score, str]:
+        """Refine with one more phase: the residual, the phase's refined score, and why it cannot be it, or nothing.
+
+        The refinement goes no further where the phase is refused already.
+        """
+        phase, own = score.phase, self.residual.fit.points.masked
+        for fit in self._refined_with(score, moved):
+            # what was left out of the trial alone counts again in what is judged
+            trial = nuisance.search_residual(replace(fit, points=fit.points.masking(own), to_minimum=None))
+            refined = nuisance.widened(trial.presence(phase), scatter)
+            reason = implausible(trial.fit, phase) if refined.z >= self.threshold else ""
+            if refined.z < self.threshold or reason:
+                break
+        return trial, refined, reason
+
+    def _refined_with(self, score: Score, moved: Mapping[str, float]) -> Iterator[Refinement]:
+        """Refine with one more phase; reflections of nothing that is fitted, or of this phase, are left out.
 
         Otherwise cell and width of a weak phase run to stronger reflections of another one beside its own.
         """
@@ -991,9 +1006,9 @@ class _Search:
         # a round that leaves the fit as it was tries again what the round before refused
         trial = self.trials.get(score.phase.id)
         if trial is None or not trial.starts_from(masked, score, moved):
-            trial = _Trial(fit=masked, score=score, moved=moved, refined=_refine_with(masked, score, moved))
+            trial = _Trial(fit=masked, score=score, moved=moved, rest=_refine_with(masked, score, moved))
             self.trials[score.phase.id] = trial
-        return replace(trial.refined, points=trial.refined.points.masking(fit.points.masked))
+        return trial.refined()
 
     def leaves_small_crystals(self, phases: Sequence[Phase]) -> bool:
         """Tell whether broad reflections of a phase stand in the residual, about in its ratio."""
@@ -1095,12 +1110,20 @@ def _best(able: Sequence[Score]) -> Score:
 
 @dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """What `_refine_with` was given and what it found."""
+    """What `_refine_with` was given and the last fit that it found so far."""
 
     fit: Refinement
     score: Score
     moved: Mapping[str, float]
-    refined: Refinement
+    rest: Iterator[Refinement]
+    last: list[Refinement] = field(default_factory=list)
+
+    def refined(self) -> Iterator[Refinement]:
+        """Fits of `_refine_with` from the last one on, each made once."""
+        yield from self.last
+        for fit in self.rest:
+            self.last[:] = [fit]
+            yield fit
 
     def starts_from(self, fit: Refinement, score: Score, moved: Mapping[str, float]) -> bool:
         """Tell whether a trial with these would be this one: all that it starts from is equal, not about equal."""
@@ -1120,11 +1143,12 @@ def _go_on_alike(fit: Refinement, other: Refinement) -> bool:
     return told[0] == told[1] and all(map(np.array_equal, *arrays))
 
 
-def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> Refinement:
+def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> Iterator[Refinement]:
     """Refine with one more phase, starting where its template was drawn.
 
     A phase that dominates the pattern then gets all parameters of a main phase, unless it is `implausible` already:
-    with more freedom it goes further, which takes longest where the pattern is of something else.
+    with more freedom it goes further, which takes longest where the pattern is of something else. The last fit is at
+    its minimum; those before it, in a fit that does not describe the pattern, are where a phase may be refused earlier.
     """
     phase, shift = score.phase, score.variant.shift
     values = dict(fit.solution.values) | dict(moved)
@@ -1136,10 +1160,17 @@ def _refine_with(fit: Refinement, score: Score, moved: Mapping[str, float]) -> R
         values["zero_shift"] += shift
     shifted = fit.starting_from({name: value for name, value in values.items() if name in nuisance.SHIFTS})
     start = PhaseStart(strain=score.variant.strain, inverse_size=1.0 / score.size_nm)
-    trial = shifted.add([phase], {phase.id: start})
-    if bragg_share(trial, phase) < _MAIN_SHARE or implausible(trial, phase):
-        return trial
-    return trial.with_all_parameters(phase)
+    trial = shifted.add([phase], {phase.id: start}, passing_gof=_PASSING_TRIAL_GOF)
+    if not trial.settled:
+        if bragg_share(trial, phase) < _MAIN_SHARE or implausible(trial, phase):
+            yield trial
+        trial = trial.settle()
+    if bragg_share(trial, phase) >= _MAIN_SHARE and not implausible(trial, phase):
+        trial = trial.with_all_parameters(phase, passing_gof=_PASSING_TRIAL_GOF)
+        if not trial.settled:
+            yield trial
+            trial = trial.settle()
+    yield trial
 
 
 def implausible(fit: Refinement, phase: Phase) -> str:
