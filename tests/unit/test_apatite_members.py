@@ -70,3 +70,24 @@ def test_a_search_from_the_wrong_variety_changes_over() -> None:
     assert reports["hydroxyapatite"].decision == "detected", "named by the user"
     assert "describes cell and intensities better" in reports["fluorapatite"].evidence.reason
     assert better_member(state, found.phases) is None, "nothing better than the one found"
+
+
+def _beside_unknown(variety: str) -> Pattern:
+    """Nano-apatite beside twenty sharp reflections of a crystal of no list."""
+    scan, rng = made_pattern(seed=3, variety=variety), np.random.default_rng(9)
+    curve = scan.intensity.copy()
+    for angle, height in zip(rng.uniform(14.0, 68.0, 20), rng.exponential(1500.0, 20), strict=True):
+        curve += height / (1.0 + ((scan.two_theta - angle) / 0.07) ** 2)
+    counts = rng.poisson(curve).astype(float)
+    return Pattern(
+        two_theta=scan.two_theta, intensity=counts, sigma=np.sqrt(np.maximum(counts, 1.0)), intensity_unit="counts"
+    )
+
+
+@pytest.mark.parametrize("variety", ["fluorapatite", "hydroxyapatite"])
+def test_beside_unknown_crystals_the_likeliest_variety_gives_the_name(variety: str) -> None:
+    """The search begins with nothing there, and hydroxyapatite is what it tries first."""
+    found = fit_and_search(_beside_unknown(variety), [HA], INSTRUMENT, FitRecipe(), IdentificationRecipe())
+    assert [p.id for p in found.phases if p.decision == "detected"] == [variety]
+    assert found.unidentified is not None
+    assert {"hydroxyapatite", "fluorapatite"} <= {p.id for p in found.phases}, "the other one is reported as well"

@@ -514,6 +514,7 @@ class _Suspect:
 
 _SMALL_SIZES_NM = (25.0, 12.0, 7.0)  # of apatite that a search from nothing may take for amorphous scattering
 _USUAL_APATITE = "hydroxyapatite"
+_LIKELY = 0.95  # probability of a member of the family from which it gives the apatite its name
 _MAX_FOUND = 6
 _MAIN_SHARE = 0.3  # of the Bragg intensity, from which on a phase gets all parameters
 _MIN_INTENSITY_SHARE = 5e-4
@@ -640,6 +641,8 @@ def fit_and_search(  # noqa: PLR0913 - what is measured, what is known, what is 
     if better is not None:
         start, search = better, _Search(better, recipe, standard=standard)
         found = search.report()
+    elif free and search.exchange_member(found.phases):
+        found = search.report()
     # what it is embedded in may not have stood out before the other phases were found
     embedded = search.residual.fit.with_polymer()
     if embedded is not search.residual.fit:
@@ -669,12 +672,18 @@ def better_member(start: Refinement, reports: Sequence[PhaseResult]) -> Refineme
 
     `reports` are what the search ended with; None where there is nothing to exchange.
     """
-    fitted = next((phase for phase in start.phases if phase.is_apatite and phase.id in list_phases()), None)
-    better = [r.id for r in reports if r.evidence.member and r.evidence.member.fits_better and r.id in list_phases()]
-    if fitted is None or not better:
+    better = [r.id for r in reports if r.evidence.member and r.evidence.member.fits_better]
+    return _with_member(start, better)
+
+
+def _with_member(fit: Refinement, better: Sequence[str]) -> Refinement | None:
+    """Put the best of some members of the family in the place of a fit's apatite; None where there is nothing to do."""
+    fitted = next((phase for phase in fit.phases if phase.is_apatite and phase.id in list_phases()), None)
+    known = [name for name in better if name in list_phases()]
+    if fitted is None or not known:
         return None
-    start = start.settle()
-    trials = [start.substitute(fitted, load_phase(name)) for name in better]
+    fit = fit.settle()
+    trials = [fit.substitute(fitted, load_phase(name)) for name in known]
     return min(trials, key=lambda trial: trial.cost).settle()
 
 
@@ -844,6 +853,32 @@ class _Search:
         if self.residual.fit.settled:
             return False
         self.residual = nuisance.search_residual(self.residual.fit.settle())
+        return True
+
+    def exchange_member(self, reports: Sequence[PhaseResult]) -> bool:
+        """Put the likeliest member of the apatite family in the place of another one beside unknown reflections.
+
+        What those leave of χ² hides how much better one member describes the intensities of another: the members'
+        probabilities decide, which reckon with the misfit. False where nothing is exchanged.
+        """
+        old = next((phase for phase in self.residual.fit.phases if phase.is_apatite), None)
+        if old is None or not self.unknown or old.id == self.standard:
+            return False
+        likely = [
+            item.id
+            for item in reports
+            if item.id != old.id and item.evidence.member and (item.evidence.member.probability or 0.0) >= _LIKELY
+        ]
+        better = _with_member(self.residual.fit, likely)
+        if better is None:
+            return False
+        trial = nuisance.search_residual(better)
+        new = next(phase for phase in trial.fit.phases if phase.is_apatite)
+        if trial.presence(new).z < self.threshold or implausible(trial.fit, new):
+            return False
+        self.scores[old.id] = self.residual.presence(old)
+        self.scores.pop(new.id, None)
+        self.residual = trial
         return True
 
     def _drop(self, phase: Phase) -> None:
