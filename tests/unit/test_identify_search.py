@@ -35,6 +35,7 @@ from xrdcomp.search.templates import (
     searched_phases,
 )
 from xrdcomp.simulate.cohort import simulate_pattern
+from xrdcomp.simulate.scattering import MATERIALS, AmorphousMaterial, HaloShape
 from xrdcomp.simulate.specimens import ApatiteModel, SpecimenModel, XrdConditions
 from xrdcomp.stages import identify
 from xrdcomp.units import FloatArray, two_theta_to_d
@@ -507,3 +508,21 @@ def test_a_limit_beside_unknown_peaks_is_what_overtops_them() -> None:
         assert upper > 1.5 * lower
     rule = DetectionRule(false_alarm_rate=0.002, detection_probability=0.95, threshold=4.4, quantile=1.645)
     assert_close(surely_above(rule, 0.01, 0.0), 0.01 * 1.1645, because="10 % by the width", atol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02])
+def test_a_halo_at_low_angles_is_no_octacalcium_phosphate(share: float) -> None:
+    """An amorphous maximum 1.8° broad at 9.8°, where octacalcium phosphate has reflections; polymers' are broader."""
+    halo = HaloShape(
+        two_theta=19.4, fwhm=6.5, low_q=0.3, area_factor=1.25, packing_two_theta=9.8, packing_height=0.5,
+        second_two_theta=43.0, second_height=0.1,
+    )  # fmt: skip
+    polymer = AmorphousMaterial(atoms=(("C", 8.0), ("H", 8.0)), halo=halo)
+    model = SpecimenModel(
+        specimen_id="polymer", apatite=0.5 - share, protein=0.5, other={"octacalcium_phosphate": share},
+        materials={**MATERIALS, "protein": polymer},
+    )  # fmt: skip
+    pattern = simulate_pattern(model, seed=3)[0]
+    found = run_search(pattern, ("hydroxyapatite",))
+    expected = {"hydroxyapatite"} | ({"octacalcium_phosphate"} if share else set())
+    assert {p.id for p in found.phases if p.decision == "detected"} == expected

@@ -40,6 +40,7 @@ GRAIN_STD = 0.25
 _TAIL_STD = 0.01
 _RESIDUAL_LINE_STD = 0.02
 BACKGROUND_STD = 0.05
+_ANY_HALO_STD = 1.0  # of the same, for halos of a shape that the fit does not have: as high as all that is not crystals
 
 # Sizes with which phases of the fit are tested; the limit of one that is not there holds for the first. They are fixed,
 # since a free size lets a broad maximum pass for crystals.
@@ -185,6 +186,15 @@ class SearchResidual:
                 found = score_phases(own, residual, variants=variants, sizes=PRESENCE_SIZES_NM)[phase.id]
             self._presence[phase.id] = found
         return self._presence[phase.id]
+
+    def beside_any_halo(self) -> SearchResidual:
+        """Return the same with broad maxima of any height at low angles.
+
+        Halos of amorphous matter that the fit has no shape for leave more than the usual share of them. Reflections are
+        a tenth as broad, so that a phase which is there hardly loses by it.
+        """
+        *rest, maxima = self.nuisance
+        return replace(self, nuisance=(*rest, replace(maxima, precision=_ANY_HALO_STD**-2)), _presence={})
 
     def _project(self, without: str) -> ProjectedResidual:
         fit = self.fit

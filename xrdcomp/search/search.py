@@ -982,6 +982,15 @@ class _Search:
             self.scores[lost.id] = self.residual.presence(lost)
             self._drop(lost)
 
+    def _halo_instead(self, trial: SearchResidual, phase: Phase) -> str:
+        """Reason to refuse a phase that shows only while amorphous scattering has the shape that the fit gives it.
+
+        It is the top of a halo at low angles. Apatite, of a few nanometres, is judged by its other reflections.
+        """
+        if phase.is_apatite or trial.beside_any_halo().presence(phase).z >= self.threshold:
+            return ""
+        return f"broad maxima below {nuisance.LOW_ANGLES:g}° leave nothing of it: a halo of amorphous matter there"
+
     def _able(self, scores: dict[str, Score], ranking: nuisance.Ranking | None, judged: Collection[str]) -> list[Score]:
         """The best score of a phase that may be accepted, and those near it, in the order of the library.
 
@@ -1014,6 +1023,8 @@ class _Search:
             reason = implausible(trial.fit, phase) if refined.z >= self.threshold else ""
             if refined.z < self.threshold or reason:
                 break
+        else:
+            reason = self._halo_instead(trial, phase)
         return trial, refined, reason
 
     def _refined_with(self, score: Score, moved: Mapping[str, float]) -> Iterator[Refinement]:
