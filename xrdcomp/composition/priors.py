@@ -62,11 +62,11 @@ AMORPHOUS_AREA = Prior(
     origin="one pattern with a spike, 0.79 ± 0.1 of the free atoms",
 )  # fmt: skip
 HALO_FLATNESS = Prior(
-    name="halo_flatness", mean=0.5, std=0.29, low=-1.0, high=1.5, input="amorphous_halo",
+    name="halo_flatness", mean=0.5, std=0.5, low=-1.0, high=1.5, input="amorphous_halo",
     meaning="f: how flat the amorphous mineral's halo is, on the line from that of `physics.amorphous` (0) to that of "
     "molecular dynamics (1, `physics.amorphous.FLATTER_PHOSPHATE`)",
-    origin="middle and standard deviation of a uniform distribution between the two, as nobody has an absolute curve; "
-    "at 1.5 there is no first maximum any more (judged)",
+    origin="the mean of the two and half of their distance, as nobody has an absolute curve; at 1.5 there is no first "
+    "maximum any more (judged)",
 )  # fmt: skip
 TYPICAL_FLATTER = {"amorphous_mineral": -0.43, "organic": 0.20, "water": 0.07}
 """What the flatter halo of a gram of amorphous mineral adds to each row where no fit says so: the mean over fits of
