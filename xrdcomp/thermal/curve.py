@@ -254,11 +254,7 @@ def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatAr
 
 def derivative(values: FloatArray, step: float) -> FloatArray:
     """Central first derivative along the first axis of an evenly spaced curve."""
-    slope = np.empty_like(values)
-    np.subtract(values[2:], values[:-2], out=slope[1:-1])
-    slope[1:-1] /= 2.0 * step
-    slope[0], slope[-1] = (values[1] - values[0]) / step, (values[-1] - values[-2]) / step
-    return slope
+    return np.gradient(values, step, axis=0)
 
 
 def estimate_noise(values: FloatArray, counts: FloatArray) -> float:

@@ -123,13 +123,7 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
     residual = np.abs(raw.mass - mass) * np.sqrt(raw.weights)
     width = max(int(_NEIGHBOURHOOD_C / raw.step), 5)
     starts = range(0, len(residual), width)
-    whole = np.lib.stride_tricks.sliding_window_view(residual, min(2 * width, len(residual)))[::width]
-    whole = whole[: len(starts) - 1]
-    medians = np.concatenate((  # windows inside the run at once, the shorter ones at its ends one by one
-        [np.median(residual[:width])],
-        np.median(whole, axis=1),
-        [np.median(residual[i - width :]) for i in starts[1 + len(whole) :]],
-    ))  # fmt: skip
+    medians = [float(np.median(residual[max(i - width, 0) : i + width])) for i in starts]
     nodes = np.arange(len(residual), dtype=float)
     scatter: FloatArray = np.interp(nodes, np.array(starts, dtype=float), medians) / 0.6745
     white = derivative_std(raw.bin_noise, length) / raw.step
