@@ -702,10 +702,8 @@ def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition
         text += f"{100 * reached.low:.1f} to {100 * reached.high:.1f} wt%. {ORGANIC_OPEN.remedy}"
         notes += (ORGANIC_OPEN(text, less=less, more=more),)
     if crystal_water > 0.0:
-        text = (
-            f"{100 * crystal_water:.1f} % of the water go in one narrow reaction: crystal water, or water and CO2 of "
-        )
-        text += f"a hydrogencarbonate. {CRYSTAL_WATER_OPEN.remedy}"
+        text = f"{100 * crystal_water:.1f} % of the water go in one narrow reaction: crystal water, or water and CO2 "
+        text += f"of a hydrogencarbonate. {CRYSTAL_WATER_OPEN.remedy}"
         notes += (CRYSTAL_WATER_OPEN(text, less=crystal_water),)
     widened_sums = {name: value for name, value in sums.items() if value is not None}
     other = widened(found.other_basis, dry=not dry)
@@ -1033,12 +1031,12 @@ def _report(
     known = [i for i, name in enumerate(names) if name not in hidden]
     shown = {names[i]: (i,) for i in known}
     told_apart = {H, AMORPHOUS} <= set(known)
+    received, dry = ([turned(each.compositions) for each in readings] for turned in (np.asarray, to_dry))
+    of_readings, of_others = (received, dry) if as_received else (dry, received)
     on_basis, on_other = (
         dict.fromkeys(names)
-        | _over_readings(
-            [estimates_of(turned(each.compositions), shown, told_apart=told_apart) for each in readings], readings
-        )
-        for turned in ((np.asarray, to_dry) if as_received else (to_dry, np.asarray))
+        | _over_readings([estimates_of(draws, shown, told_apart=told_apart) for draws in found], readings)
+        for found in (of_readings, of_others)
     )
     dominated = {
         names[i]: prior_share[names[i]]
@@ -1051,16 +1049,16 @@ def _report(
         in_lattice = posterior.constants[:, model.names.index("carbonate_in_lattice")]
         inside = in_lattice * posterior.composition[:, CARBONATE]
         inside = inside + model.xrd.carbonate_share * posterior.composition[:, OTHER]
+    held = [inside * each.growth / (1.0 if as_received else _solid(each.compositions)) for each in readings]
     sums = _over_readings(
         [
             estimates_of(
-                each.compositions if as_received else to_dry(each.compositions),
+                found,
                 {name: SUMS[name] for name in model.determined_sums},
-                held={"crystalline": held, "non_crystalline": -held},
+                held={"crystalline": own, "non_crystalline": -own},
                 told_apart=model.xrd is not None and model.thermal is not None,
             )
-            for each in readings
-            for held in [inside * each.growth / (1.0 if as_received else _solid(each.compositions))]
+            for found, own in zip(of_readings, held, strict=True)
         ],
         readings,
     )
