@@ -10,13 +10,12 @@ not needed on these specimens; whether it is needed elsewhere its source has to 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from benchmarks.report import ROOT, put_into_page, source_hash
-from benchmarks.worlds.rotation import HOME, PRESENT, Composed, Variant, name_of, run
+from benchmarks.worlds.rotation import HOME, PRESENT, Composed, Variant, name_of, options, run
 from benchmarks.worlds.study import JUDGED, PAGE, SHORT, Task, worlds_hash
 
 _NONE = 1e-3  # of a standard deviation: what is sampled needs some
@@ -59,13 +58,7 @@ def table(cases: Sequence[Composed], worlds: Sequence[str]) -> str:
 
 def main() -> None:
     """Print the table and store it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", default=HOME)
-    parser.add_argument("--n", type=int, default=60, help="specimens of each world")
-    parser.add_argument("--seed", type=int, default=66001, help="of the first specimen")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--dry", action="store_true", help="print only")
-    arguments = parser.parse_args()
+    arguments = options(__doc__, worlds=(HOME,), n=60, seed=66001)
     worlds = tuple(arguments.worlds.split(","))
     seeds = range(arguments.seed, arguments.seed + arguments.n)
     store = ROOT / "build" / "contributions" / f"{source_hash()}-{worlds_hash()}.csv"

@@ -257,15 +257,20 @@ def judged(cases: Sequence[Composed], taken: Mapping[str, Variant]) -> tuple[str
     return "\n".join([*text, "", *lines]), rows
 
 
-def main() -> int:
-    """Rotate; prints the tables and stores them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", default=",".join((*WORLDS, HOME)))
-    parser.add_argument("--n", type=int, default=40, help="specimens of each world")
-    parser.add_argument("--seed", type=int, default=14001, help="of the first specimen")
+def options(about: str | None, *, worlds: Sequence[str], n: int, seed: int) -> argparse.Namespace:
+    """Arguments of a study that composes fitted specimens anew, from the command line."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", default=",".join(worlds))
+    parser.add_argument("--n", type=int, default=n, help="specimens of each world")
+    parser.add_argument("--seed", type=int, default=seed, help="of the first specimen")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--dry", action="store_true", help="print only")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Rotate; prints the tables and stores them."""
+    arguments = options(__doc__, worlds=(*WORLDS, HOME), n=40, seed=14001)
     worlds = tuple(arguments.worlds.split(","))
     seeds = range(arguments.seed, arguments.seed + arguments.n)
     store = ROOT / "build" / "rotation" / f"{source_hash()}-{worlds_hash()}.csv"
