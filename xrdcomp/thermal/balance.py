@@ -74,7 +74,7 @@ GAS_INFERRED = message_kind("TGA_GAS_INFERRED", "warning",
 AS_CALCITE = message_kind("TGA_AS_CALCITE", "warning",
     "Without organic matter, a single late loss is read as CO2 of calcite by its shape.",
     remedy="Graphite or coke that burns may go so too; a run in nitrogen tells.",
-    threshold="docs/thermal.md, When the steps are only numbered; info in an inert gas",
+    threshold="docs/thermal.md, Carbon, calcite and clay; info in an inert gas",
     origin="contracting volumes and first order at 3 to 30 K/min",
 )  # fmt: skip
 
