@@ -289,10 +289,18 @@ class Source(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class EmissionLine(Record):
-    """One line of the X-ray spectrum: wavelength in ångström, weight relative to the strongest line (1).
+    """One line of the X-ray spectrum.
 
-    ``fwhm`` is the line's natural width in ångström where it is known, 0 where one width serves all lines.
-    ``label`` names a residual line, ``kbeta`` or ``w_la``, whose weight the fit may refine; "" otherwise.
+    Attributes
+    ----------
+    wavelength : float
+        Å.
+    weight : float
+        Relative to the strongest line (1).
+    fwhm : float
+        Natural width in Å where it is known, 0 where one width serves all lines.
+    label : str
+        ``kbeta`` or ``w_la`` for a residual line, whose weight the fit may refine; "" otherwise.
     """
 
     wavelength: float

@@ -56,9 +56,16 @@ Quality = Literal["describes", "doubtful", "useless"]
 class Estimate:
     """A value with its standard uncertainty (one sigma) and its 95 % interval.
 
-    ``std`` is None only for a parameter that was held fixed. ``ci95`` need not be symmetric.
-
-    ``unit`` is "" for fractions and whatever has none.
+    Attributes
+    ----------
+    value : float
+        In `unit`.
+    std : float or None
+        Standard uncertainty; None only for a parameter that was held fixed.
+    ci95 : (float, float) or None
+        Ends of the 95 % interval, which need not be symmetric.
+    unit : str
+        "" for fractions and whatever else has none.
     """
 
     value: float
@@ -202,7 +209,6 @@ class _Tabulated(Record):
 
 
 @lru_cache(maxsize=4096)
-@lru_cache(maxsize=4096)
 def parameter_name(kind: str, phase: str = "", axis: str = "") -> str:
     """Name of a refined parameter in tables and in lmfit, as ``hydroxyapatite_inverse_size_c``; see `ParameterId`."""
     return "_".join(part for part in (phase, "" if kind == "cell" else kind, axis) if part)
@@ -212,10 +218,16 @@ def parameter_name(kind: str, phase: str = "", axis: str = "") -> str:
 class ParameterId:
     """Identity of a refined parameter.
 
-    `kind` is ``cell``, ``inverse_size``, ``size_mixing``, ``microstrain``, ``b_extra``, ``b`` (of one element),
-    ``march_dollase`` or ``harmonic`` for a parameter of `phase`, and the name itself for one of the instrument, as
-    ``zero_shift``; `phase` is then empty. `axis` is the edge or angle of a cell, the axis of a size, the element of a
-    ``b``, the number of a harmonic.
+    Attributes
+    ----------
+    kind : str
+        ``cell``, ``inverse_size``, ``size_mixing``, ``microstrain``, ``b_extra``, ``b`` (of one element),
+        ``march_dollase`` or ``harmonic`` for a parameter of a phase; the name itself, as ``zero_shift``, for one of the
+        instrument.
+    phase : str
+        Id of the phase; "" for the instrument.
+    axis : str
+        Edge or angle of a cell, axis of a size, element of a ``b``, number of a harmonic.
     """
 
     kind: str
@@ -232,10 +244,21 @@ class ParameterId:
 class ReflectionTable(Record):
     """Reflections of one phase in the fitted range, for ticks and labels.
 
-    hkl : (n, 3) integers; two_theta : (n,) degrees at the strongest wavelength, shifts included;
-    intensity : (n,) area of the line relative to the strongest (100); d_spacing : (n,) of the refined cell, Å; area :
-    (n,) in all emission lines, intensity times degrees; height : (n,) of the calculated profile at its place, without
-    overlaps; fwhm : (n,) of the pseudo-Voigt in the strongest line, degrees. The last four are None in earlier results.
+    Attributes
+    ----------
+    hkl : (n, 3) array of int
+    two_theta : (n,) array
+        Degrees, at the strongest wavelength, shifts included.
+    intensity : (n,) array
+        Area relative to that of the strongest reflection (100).
+    d_spacing : (n,) array or None
+        Å, of the refined cell. This and what follows are None in earlier results.
+    area : (n,) array or None
+        In all emission lines together, intensity times degrees.
+    height : (n,) array or None
+        Of the calculated profile at its maximum, without what overlaps it.
+    fwhm : (n,) array or None
+        Degrees, of the pseudo-Voigt in the strongest line.
     """
 
     hkl: FloatArray
@@ -254,17 +277,36 @@ class XrdAmounts(Record):
     Every coefficient is (mass in the beam) × (one instrument constant), so that ratios are mass ratios:
     w_i = amount_i / Σ amount over everything in the beam.
 
-    `names` (n,) are phase ids and amorphous components (``protein``, ``lipid``, ``water``,
-    ``amorphous_calcium_phosphate``), `crystalline` (n,) tells which is which. `amounts` (n,) are signed least-squares
-    values for phases; amorphous ones are not negative. `covariance` (n, n) includes counting, the form of amorphous
-    scattering, its power per gram and the error of the background model; `counting_covariance` is the part of counting
-    alone, `misfit_covariance` what a fit that does not describe its pattern everywhere leaves open beyond: None or zero
-    where it does. `area_covariance` is the part of the scattering per gram of each amorphous component; components that
-    are not among `names` were not looked for, `called_for` are those of them that the pattern asks for all the same:
-    what they leave open is part of `misfit_covariance`. `lattice_diffuse` (n,) is what the disorder of a gram of CO3 in
-    the lattice of an apatite adds to the amounts, of which nothing is taken off; `flatter_halo` (n,) what a gram of
-    amorphous calcium phosphate adds if its halo is `physics.amorphous.FLATTER_PHOSPHATE`. `blank_measured` tells that
-    an empty-holder scan fixed the instrument background, `facts` hold by phase id family, losses on heating, carbonate.
+    Attributes
+    ----------
+    names : (n,) tuple of str
+        Phase ids, and amorphous components (``protein``, ``lipid``, ``water``, ``amorphous_calcium_phosphate``).
+        Components that are not among them were not looked for.
+    amounts : (n,) array
+        Signed least-squares values for phases; amorphous components are not negative.
+    covariance : (n, n) array
+        Of counting, the form of amorphous scattering, its scattering per gram, and the error of the background model.
+    crystalline : (n,) tuple of bool
+        Which of `names` are phases.
+    counting_covariance : (n, n) array or None
+        The part of `covariance` that comes from counting alone.
+    blank_measured : bool
+        Whether an empty-holder scan fixed the instrument background.
+    misfit_covariance : (n, n) array or None
+        What a fit that does not describe its pattern everywhere leaves open beyond `covariance`; None or zero where it
+        does.
+    area_covariance : (n, n) array or None
+        The part of `covariance` that comes from the scattering per gram of the amorphous components.
+    lattice_diffuse : (n,) array or None
+        What the disorder of a gram of CO3 in the lattice of an apatite adds to the amounts. Nothing is taken off for
+        it.
+    flatter_halo : (n,) array or None
+        What a gram of amorphous calcium phosphate adds if its halo is `physics.amorphous.FLATTER_PHOSPHATE`.
+    facts : mapping of str to PhaseFacts
+        Family, losses on heating and carbonate, by phase id.
+    called_for : tuple of str
+        Components that were not looked for although the pattern asks for them. What they leave open is part of
+        `misfit_covariance`.
     """
 
     names: tuple[str, ...]
@@ -288,11 +330,20 @@ class XrdAmounts(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionRule:
-    """The rule by which a search decides, and what its limits mean [Currie 1968 Anal. Chem. 40, 586; ISO 11843-1].
+    """The rule by which a search decides, and what its limits mean [Currie 1968 Anal. Chem. 40, 586; ISO 11843].
 
-    `false_alarm_rate` is the probability of one or more false phases in the whole search, `threshold` the z that it
-    leads to, `detection_probability` that with which a phase at its detection limit is found, `quantile` its normal
-    quantile. ``xrdcomp.search.detection`` makes it from the settings.
+    ``xrdcomp.search.detection`` makes it from the settings.
+
+    Attributes
+    ----------
+    false_alarm_rate : float
+        Probability of one or more false phases in the whole search.
+    detection_probability : float
+        Probability with which a phase at its detection limit is found.
+    threshold : float
+        The z that `false_alarm_rate` leads to.
+    quantile : float
+        Normal quantile of `detection_probability`.
     """
 
     false_alarm_rate: float
@@ -310,11 +361,18 @@ class DetectionRule:
 class MemberComparison:
     """A member of the apatite family among all members that the apatite of the pattern may be.
 
-    `probability` is that of its being the main apatite, given that one is there, by the likelihood of cell and
-    intensities with even prior odds of the end members; what it lacks to one over the family, the fitted one included,
-    is that of an apatite of other elements.
-    `cell_difference` is the larger relative difference of a or c from the cell found, `fits_better` whether it is more
-    likely than the fitted one, `excluded_as_main` whether it is ruled out as the main apatite.
+    Attributes
+    ----------
+    cell_difference : float
+        The larger relative difference of a or c from the cell found.
+    fits_better : bool
+        Whether it is likelier than the fitted one.
+    excluded_as_main : bool
+        Whether it is ruled out as the main apatite.
+    probability : float or None
+        Probability of being the main apatite, given that there is one, by the likelihood of cell and intensities with
+        even prior odds of the end members. What the family lacks to 1, the fitted member included, is the probability
+        of an apatite of other elements.
     """
 
     cell_difference: float
@@ -325,9 +383,18 @@ class MemberComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class UnexplainedPeak:
-    """A peak in the residual: angle (deg), spacing (Å), significance, height and area (intensity · deg).
+    """A peak in the residual.
 
-    `candidates` are the phases with strong reflections near it.
+    Attributes
+    ----------
+    two_theta, d_spacing : float
+        Degrees and Å.
+    z : float
+        Significance.
+    height, area : float
+        Intensity, and intensity times degrees.
+    candidates : tuple of str
+        Phases with strong reflections near it.
     """
 
     two_theta: float
@@ -350,10 +417,19 @@ class UnexplainedPeak:
 class UnidentifiedCrystals:
     """Crystals that the library does not hold, by the reflections that no phase of the fit explains.
 
-    `mass` is on the scale of `XrdAmounts.amounts`: the area of those reflections over the median Bragg area per gram
-    of the library's phases in the same range. `std` is that of counting and of the residual; the scattering per gram
-    of an unknown crystal (a factor of about 3) is not in it. `z` is the significance of the sum, `share` the part of
-    all Bragg area that the reflections have.
+    Attributes
+    ----------
+    mass : float
+        On the scale of `XrdAmounts.amounts`: the area of those reflections over the median Bragg area per gram of the
+        library's phases in the same range.
+    std : float
+        Standard uncertainty from counting and residual. The scattering per gram of an unknown crystal (a factor of
+        about 3) is not in it.
+    z : float
+        Significance of the sum.
+    share : float
+        The part of all Bragg area that these reflections have, 0 to 1.
+    peaks : tuple of UnexplainedPeak
     """
 
     mass: float
@@ -382,13 +458,30 @@ EVIDENCE_KEYS = {
 class DetectionEvidence(Record):
     """Grounds of a decision on one phase; None or empty where something was not asked.
 
-    `z` is the amount over its standard uncertainty, held against ``rule.threshold``. `reflections_expected` and
-    `reflections_seen` count, of the six strongest, those that should show at this amount and those that do;
-    `template_size_nm` is the crystallite size that scored best. `fitted` says whether the phase is part of the fit,
-    `reason` why it is neither shown nor excluded, `limit_basis` what a limit of less than full worth rests on,
-    `alternatives` which phases fitted the same reflections about as well. `tested` is False where the pattern could
-    show the phase at no amount: nothing then speaks for it or against it; `most` is the largest mass fraction
-    that the intensities beside unknown reflections leave room for, and the detection limit at most.
+    Attributes
+    ----------
+    z : float or None
+        Amount over its standard uncertainty, held against ``rule.threshold``.
+    rule : DetectionRule or None
+    fitted : bool or None
+        Whether the phase is part of the fit.
+    reflections_expected, reflections_seen : int or None
+        Of the six strongest, those that should show at this amount, and those that do.
+    template_size_nm : float or None
+        Crystallite size that scored best.
+    reason : str
+        Why the phase is neither shown nor excluded.
+    limit_basis : str
+        What a limit of less than full worth rests on.
+    alternatives : tuple of str
+        Phases that fitted the same reflections about as well.
+    tested : bool
+        False where the pattern could show the phase at no amount: nothing then speaks for it or against it.
+    most : float or None
+        Largest mass fraction that the intensities beside unknown reflections leave room for, and the detection limit at
+        most.
+    member : MemberComparison or None
+        Of an apatite.
     """
 
     z: float | None = None
@@ -420,14 +513,35 @@ class DetectionEvidence(Record):
 class PhaseResult(Record):
     """One crystalline phase that was asked after, found or not.
 
-    `weight_fraction` is of the whole specimen, `crystalline_weight_fraction` of the crystalline part, `intensity_share`
-    of the calculated Bragg intensity in the fitted range. `id`, `name` and `formula` are the catalogue's;
-    `detection_limit` is the mass fraction that would have been found where `decision` is not "detected". `cell` is in Å
-    and degrees, `facts` are family, losses on heating and carbonate, `crystallite_size_nm` along and across the axis,
-    `microstrain` is Δd/d; `evidence` holds what the decision rests on.
-
-    `internal_standard` marks the spike, `pattern_weight_fraction` is the fraction from the pattern alone where another
-    one replaces it, `apatite_indices` are those of ``quantification.microstructure``.
+    Attributes
+    ----------
+    id, name, formula : str
+        As in the catalogue.
+    decision : {"detected", "not_detected", "inconclusive"}
+    detection_limit : float or None
+        Mass fraction that would have been found; None where none can be stated.
+    weight_fraction : Estimate or None
+        Of the whole specimen.
+    crystalline_weight_fraction : Estimate or None
+        Of the crystalline part.
+    cell : mapping of str to Estimate
+        Edges in Å, angles in degrees.
+    crystallite_size_nm : mapping of str to Estimate
+        Along and across the axis.
+    microstrain : Estimate or None
+        Δd/d.
+    intensity_share : float
+        Share of the calculated Bragg intensity in the fitted range, 0 to 1.
+    facts : PhaseFacts
+        Family, losses on heating, carbonate.
+    evidence : DetectionEvidence
+        What the decision rests on.
+    internal_standard : bool
+        Marks the spike.
+    pattern_weight_fraction : Estimate or None
+        Fraction from the pattern alone, where another replaces it.
+    apatite_indices : mapping
+        Those of ``quantification.microstructure``.
     """
 
     id: str
@@ -560,21 +674,47 @@ def apatite_limit(phases: Iterable[PhaseResult]) -> float | None:
 class FitResult(Record):
     """A whole-pattern fit: curves on the fitted points, parameters, amounts.
 
-    Curves have the pattern's intensity unit. `background` is instrument and air only; `amorphous` holds one
-    curve per amorphous component, `phases` one per crystalline phase (Bragg and its own diffuse part).
-    ``calculated = background + Σ amorphous + Σ phases``.
+    ``calculated = background + Σ amorphous + Σ phases``, and `unidentified` where there is such a curve. All curves
+    have the pattern's intensity unit.
 
-    `two_theta` is in degrees, `observed` and its standard deviation `sigma` are those fitted, `wavelengths` are in
-    ångström, strongest first. `covariance` of the refined parameters is in the order of `covariance_names`;
-    `n_parameters`, `n_iterations` and `converged` tell how the minimisation went. `reflections` by phase are for ticks,
-    `bragg_area` by phase and `crystallinity` (Bragg area over all, 0 to 1) for `quantification.methods`;
-    `bragg_area_lost` says what share of it backgrounds take (`refinement.result`); `messages` are its
-    messages.
-
-    `unidentified` is the curve of reflections that no phase explains: measured where they are strong, where points tell
-    nothing of the rest of the pattern and count for no misfit, and fitted beside and beneath reflections of phases that
-    they outweigh; None where there are none. `quality` says whether the
-    fit "describes" the pattern, is "doubtful", or "useless", when no number of it may be used; `quality_reason` why.
+    Attributes
+    ----------
+    two_theta : (n,) array
+        Degrees, the fitted points.
+    observed, sigma : (n,) array
+        What was fitted, and its standard deviation.
+    calculated : (n,) array
+    background : (n,) array
+        Of instrument and air only.
+    amorphous : mapping of str to (n,) array
+        One curve for each amorphous component.
+    phases : mapping of str to (n,) array
+        One curve for each crystalline phase, its Bragg and its own diffuse scattering.
+    reflections : mapping of str to ReflectionTable
+        By phase, for ticks.
+    parameters : mapping of str to Estimate
+    covariance_names : (p,) tuple of str
+    covariance : (p, p) array
+        Of the refined parameters in the order of `covariance_names`.
+    amounts : XrdAmounts
+    wavelengths : tuple of float
+        Å, strongest first.
+    n_parameters, n_iterations : int
+    converged : bool
+    crystallinity : Estimate or None
+        Bragg area over all scattering, 0 to 1.
+    bragg_area : mapping of str to float
+        By phase, for ``quantification.methods``.
+    bragg_area_lost : mapping of str to float
+        Share of it that backgrounds take (`refinement.result`).
+    unidentified : (n,) array or None
+        Curve of reflections that no phase explains; None where there are none. Where they are strong it is what was
+        measured: those points tell nothing of the rest of the pattern and count for no misfit. Beside and beneath
+        reflections of phases that they outweigh it is fitted.
+    quality : {"describes", "doubtful", "useless"}
+        Whether the fit describes the pattern. No number of a useless one may be used.
+    quality_reason : str
+    messages : tuple of Diagnostic
     """
 
     two_theta: FloatArray
@@ -708,12 +848,22 @@ STEP_PLACES = ("start", "end", "peak", "onset", "endset")
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TgaStep(Record):
-    """One mass-loss step; temperatures in °C, mass_loss as a fraction of the initial mass.
+    """One mass-loss step.
 
-    `parts` are the peaks a step is made of, where the DTG shows more than one.
-
-    `name` is the substance or ``step_1`` …; the step lies from `start_c` to `end_c`, is quickest at `peak_c`, and its
-    tangents meet at `onset_c` and `endset_c` (None where no peak shows).
+    Attributes
+    ----------
+    name : str
+        The substance, or ``step_1`` …
+    start_c, end_c : float
+        °C, where the step begins and ends.
+    mass_loss : Estimate
+        Fraction of the initial mass.
+    peak_c : float or None
+        °C, where the loss is quickest; None where no peak shows.
+    onset_c, endset_c : float or None
+        °C, where the tangents of the step meet; None where no peak shows.
+    parts : tuple of TgaStep
+        Peaks that the step is made of, where the DTG shows more than one.
     """
 
     name: str
@@ -753,8 +903,16 @@ class OxalateSteps:
 class OpenReading:
     """How much less or more there may be than thermogravimetry reads, mass fractions of the start.
 
-    `organic_less` is what may be water of a mineral, a salt or a carbonate, `organic_more` char that counts as mineral,
-    `carbonate_more` CO2 that counts as organic, `water_less` crystal water, or CO2 of a hydrogencarbonate.
+    Attributes
+    ----------
+    organic_less : float
+        Organic that may be water of a mineral, a salt or a carbonate.
+    organic_more : float
+        Char that counts as mineral.
+    carbonate_more : float
+        CO2 that counts as organic.
+    water_less : float
+        Water that may be crystal water, or CO2 of a hydrogencarbonate.
     """
 
     organic_less: float = 0.0
@@ -767,27 +925,58 @@ class OpenReading:
 class TgaResult(_Tabulated, shown="tga"):
     """A thermogravimetric mass balance.
 
-    Curves are on the heating part that was analysed. `balance_names` is
-    ``("water", "organic", "carbonate", "residue")`` where the steps could be assigned (carbonate as the CO2
-    that left); `balance` are the fractions of the initial mass, which sum to 1, so `covariance` (4 × 4) is
-    singular. In an inert gas char is still in the residue; `char_fraction` says what share of the organic stayed.
-
-    `mass_fraction` (of the start) and its rate `dtg_per_min` (1/min) are smoothed, over `temperature_c`;
-    `initial_mass_mg` and `heating_rate_k_min` are None where unknown, `atmosphere` then "unknown". `quantities` are the
-    substances, mass fractions with their uncertainty, `budget` the shares of their variance by source, `messages`
-    the messages.
-
-    `boundary_c` (b,) are the temperatures at which water, organic and carbonate end, as far as the run reaches them,
-    also where the losses were not read so, and `boundary_mass` (b,) the mass fractions there. `salts_apart` tells that
-    a salt evaporated after the carbonate and was kept out of it, `oxalate_steps` are two steps that stand as calcium
-    oxalate's. `noise` is the standard deviation of the mass fraction at one point of the curve before smoothing.
-
-    `gas_changes` are the later gases in order, from the file, the user, or inferred where char burnt (which then counts
-    as organic, and is left out of `boundary_mass`). The run started at `started_c`; where it started dry or warm,
-    `water_unknown` says that what had left before is not known, and the dry quantities alone are stated. `nature` tells
-    if the losses are those of tissue, with `nature_reason` where they are not; `doubted` are those of organic and
-    carbonate that may as well be water of gels or silicates, unless diffraction found a mineral of tissue.
-    `open_reading` is how far the losses may be something else by thermogravimetry alone.
+    Attributes
+    ----------
+    temperature_c : (n,) array
+        °C, the heating part that was analysed.
+    mass_fraction, dtg_per_min : (n,) array
+        Smoothed mass over that of the start, and its rate of loss, 1/min.
+    steps : tuple of TgaStep
+    residue : Estimate
+        Fraction of the initial mass. In an inert gas it still holds the char.
+    atmosphere : str
+        "unknown" where neither file nor user tells.
+    initial_mass_mg, heating_rate_k_min : float or None
+        None where unknown.
+    balance_names : tuple of str
+        ``("water", "organic", "carbonate", "residue")`` where the steps could be assigned, with carbonate as the CO2
+        that left; empty otherwise.
+    balance : (m,) array
+        Fractions of the initial mass in the order of `balance_names`; they sum to 1.
+    covariance : (m, m) array
+        Of `balance`; singular, since that sums to 1.
+    char_fraction : Estimate or None
+        Share of the organic that stayed as char in an inert gas.
+    boundary_c, boundary_mass : (b,) array
+        Temperatures (°C) at which water, organic and carbonate end, as far as the run reaches them and also where the
+        losses were not read so, and the mass fractions there, without char that burnt.
+    salts_apart : bool
+        Whether a salt evaporated after the carbonate and was kept out of it.
+    oxalate_steps : OxalateSteps or None
+        Two steps whose losses stand as calcium oxalate's.
+    noise : float
+        Standard deviation of the mass fraction at one point of the curve before smoothing.
+    gas_changes : tuple of GasChange
+        The later gases in order: from the file, from the user, or inferred where char burnt, which then counts as
+        organic.
+    started_c : float or None
+        °C at the first reading.
+    water_unknown : bool
+        True where the run began dry or warm: what had left before is not known, and only the dry quantities are stated.
+    nature : {"tissue", "not_tissue", "open"}
+        Whether the losses are those of tissue.
+    nature_reason : str
+        Why they are not.
+    doubted : tuple of str
+        Which of organic and carbonate may as well be water of gels or silicates, unless diffraction found a mineral of
+        tissue.
+    open_reading : OpenReading
+        How far the losses may be something else by thermogravimetry alone.
+    quantities : mapping of str to Estimate
+        The substances, mass fractions.
+    budget : mapping of str to mapping of str to float
+        Shares of the variance of each quantity by source.
+    messages : tuple of Diagnostic
     """
 
     temperature_c: FloatArray
@@ -871,13 +1060,27 @@ class TgaResult(_Tabulated, shown="tga"):
 class MineralBalance:
     """Crystals by diffraction against mineral by thermogravimetry, mass fractions of the specimen.
 
-    `crystalline` is by diffraction alone, `with_amorphous` the same with the amorphous mineral, `mineral` what heating
-    leaves and the carbonate. `std` is the standard uncertainty of crystalline - mineral. `char` is the mineral that the
-    char of the organic would stand for, which is taken off where the gas is `inert`.
+    From `crystals_std` on the fields say what right pairs of measurements differ by; they are infinite where there is
+    nothing to compare.
 
-    The rest is what right pairs of measurements differ by: standard uncertainties of the crystals and of the amorphous
-    mineral by diffraction, differences of organic matter and of carbonate (diffraction takes it from the apatite's cell
-    and from carbonate minerals) by thermogravimetry and diffraction; infinite where there is nothing to compare.
+    Attributes
+    ----------
+    crystalline, with_amorphous : float
+        By diffraction alone, without and with the amorphous mineral.
+    mineral : float
+        What heating leaves, and the carbonate.
+    std : float
+        Standard uncertainty of `crystalline` - `mineral`.
+    char : float
+        Mineral that the char of the organic would stand for.
+    inert : bool
+        Whether the gas was inert, so that `char` is taken off.
+    crystals_std, amorphous_std : float
+        Standard uncertainties of crystals and of amorphous mineral by diffraction.
+    organic_difference, organic_std : float
+        Organic matter by thermogravimetry minus that by diffraction.
+    carbonate_difference, carbonate_std : float
+        The same of carbonate, which diffraction takes from the apatite's cell and from carbonate minerals.
     """
 
     crystalline: float
@@ -950,7 +1153,12 @@ class MineralBalance:
 class AmorphousExcess:
     """Amorphous scattering near 30 degrees, read as amorphous mineral, against what the mineral balance allows.
 
-    `seen` ± `std` is its mass fraction by diffraction, `allowed` the upper end of the composition's.
+    Attributes
+    ----------
+    seen, std : float
+        Mass fraction by diffraction, and its standard uncertainty.
+    allowed : float
+        Upper end of the composition's interval.
     """
 
     seen: float
@@ -962,7 +1170,12 @@ class AmorphousExcess:
 class ScaleDifference:
     """Relative error of crystalline intensities that would make both instruments agree.
 
-    `bias` ± `std` is that of the evidence alone, `expected_std` the error that the method is taken to be good for.
+    Attributes
+    ----------
+    bias, std : float
+        By the evidence alone, with its standard uncertainty.
+    expected_std : float
+        Error that the method is taken to be good for.
     """
 
     bias: float
@@ -974,21 +1187,44 @@ class ScaleDifference:
 class Consistency:
     """Agreement of the evidence of one specimen with one composition, and which assumptions decide.
 
-    `xrd` and `tga` say which instruments count, `weighs_crystals` whether diffraction weighs crystals against the whole
-    specimen. `mineral_balance`, `amorphous_excess` and `scale` compare the two instruments; None where they cannot.
-    `misfit_probability` is that of a larger χ² than found, `birge_ratio` the factor (1: none) by which it widens the
-    standard uncertainties of the amounts by diffraction, and raised to `thermal_share`, from 0 to 1, those of
-    thermogravimetry. Where it is
-    `impossible`, the two instruments did not measure one specimen, and nothing that joins them holds.
-
-    `char` is the share of the organic taken to stay in an inert gas, `salts` the mass fractions of chlorides, of which
-    a part may have evaporated where `salts_evaporate`. `no_amorphous_probability` is that of no amorphous mineral at
-    all (None where it was not asked), `no_amorphous_prior` the same before measuring. `prior_dominated` names the
-    components whose variance rests mostly on assumptions, with that share. `kind` is what the specimen is taken for:
-    tissue, presumed to be tissue by nothing but its mineral, or matter of unknown kind, whose amorphous part X-rays
-    alone do not take apart. `effective_size` is the
-    number of independent draws behind the posterior. `silicate_hydroxyl` is the mass that counts as CO2 of carbonate
-    and may be hydroxyl of clay: the interval of the carbonate reaches down by it.
+    Attributes
+    ----------
+    xrd, tga : bool
+        Which instruments count.
+    weighs_crystals : bool
+        Whether diffraction weighs crystals against the whole specimen.
+    mineral_balance : MineralBalance or None
+    amorphous_excess : AmorphousExcess or None
+    scale : ScaleDifference or None
+        Comparisons of the two instruments; None where there is nothing to compare.
+    misfit_probability : float
+        Probability of a larger χ² than was found.
+    birge_ratio : float
+        Factor by which the misfit widens the standard uncertainties of the amounts by diffraction (1: not at all).
+    thermal_share : float
+        Power, 0 to 1, to which `birge_ratio` widens those of thermogravimetry.
+    impossible : bool
+        True where the two instruments did not measure one specimen: nothing that joins them holds.
+    char : Estimate or None
+        Share of the organic taken to stay in an inert gas.
+    salts : mapping of str to float
+        Mass fractions of chlorides.
+    salts_evaporate : bool
+        Whether a part of them may have evaporated.
+    no_amorphous_probability : float or None
+        Probability of no amorphous mineral at all; None where it was not asked.
+    no_amorphous_prior : float
+        The same before measuring.
+    prior_dominated : mapping of str to float
+        Components whose variance rests mostly on assumptions, with that share.
+    effective_size : float
+        Number of independent draws behind the posterior.
+    kind : {"tissue", "presumed", "unknown"}
+        What the specimen is taken for: tissue; tissue by nothing but its mineral; or matter of unknown kind, whose
+        amorphous part X-rays alone do not take apart.
+    silicate_hydroxyl : float
+        Mass that counts as CO2 of carbonate and may be hydroxyl of clay. The interval of the carbonate reaches down
+        by it.
     """
 
     xrd: bool
@@ -1016,8 +1252,12 @@ class Consistency:
 class RunScatter:
     """Scatter of a component between runs of one specimen beyond their own uncertainties.
 
-    `between` is its standard deviation, mass fraction; `homogeneity` the probability of at least this much scatter if
-    there were none.
+    Attributes
+    ----------
+    between : float
+        Its standard deviation, mass fraction.
+    homogeneity : float
+        Probability of at least this much scatter if there were none.
     """
 
     between: float
@@ -1028,16 +1268,35 @@ class RunScatter:
 class Composition(_Tabulated, shown="composition"):
     """Mass fractions of the specimen; None where these measurements cannot separate a component.
 
-    `components` has a key for each of ``COMPONENTS``, and for ``UNIDENTIFIED`` where reflections belong to no phase.
-    `covariance` refers to `covariance_names`. `draws` are posterior draws in the order of `components` (all of them,
-    also the ones that are None), so that any probability can be formed from them. `budget` gives, for each component,
-    the share of its variance that each input contributes.
-
-    Fractions run from 0 to 1 on `basis`; `method` says what they came from (``xrd+tga`` …), `other_basis` holds the
-    components on the other basis. `identifiable_sums` are sums that can be told where their parts cannot. `prior_share`
-    is the part of each variance that rests on assumptions about compositions; `messages` are those that arose while
-    composing. `consistency` is what the rules of `xrdcomp.checks.composition` judge; None where nothing was composed.
-    `runs` are the single compositions where several were combined, `scatter` how each component scatters between them.
+    Attributes
+    ----------
+    basis : {"as_received", "dry"}
+        What the fractions, 0 to 1, refer to.
+    method : str
+        What they came from (``xrd+tga`` …).
+    components : mapping of str to Estimate or None
+        A key for each of ``COMPONENTS``, and for ``UNIDENTIFIED`` where reflections belong to no phase.
+    identifiable_sums : mapping of str to Estimate
+        Sums that can be told, also where their parts cannot.
+    covariance_names : (p,) tuple of str
+    covariance : (p, p) array
+    draws : (k, 6) or (k, 7) array
+        Posterior draws in the order of `components`, those included that are None: any probability can be formed from
+        them.
+    budget : mapping of str to mapping of str to float
+        Share of the variance of each component that each input contributes.
+    prior_share : mapping of str to float
+        The part of each variance that rests on assumptions about compositions.
+    other_basis : mapping of str to Estimate or None
+        Components on the other basis.
+    messages : tuple of Diagnostic
+        Those that arose while composing.
+    consistency : Consistency or None
+        What the rules of `xrdcomp.checks.composition` judge; None where nothing was composed.
+    runs : tuple of Composition
+        The single compositions, where several were combined.
+    scatter : mapping of str to RunScatter
+        How each component scatters between them.
     """
 
     basis: Literal["as_received", "dry"]
@@ -1102,9 +1361,17 @@ class Composition(_Tabulated, shown="composition"):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Claim(Record):
-    """A published finding as a test on this specimen: P(claim | data), verdict, evidence in words.
+    """A published finding as a test on this specimen.
 
-    `id` is the contract's, `probability` None where these measurements give none, `statement` the evidence.
+    Attributes
+    ----------
+    id : str
+        The contract's.
+    verdict : {"supported", "refuted", "inconclusive"}
+    probability : float or None
+        P(claim | data); None where these measurements give none.
+    statement : str
+        The evidence in words.
     """
 
     id: str
@@ -1121,10 +1388,28 @@ class Claim(Record):
 class SampleResult(_Tabulated, shown="result"):
     """Everything about one specimen; what `analyze` returns.
 
-    `sample_id` names it; `composition`, `phases` and `claims` are the answers, `xrd` and `tga` what they rest on (None
-    where not measured), `messages` every message. `settings` hold the whole recipe, `software` the versions,
-    `inputs` the files with what they say of themselves, `sources` where they came from, `metadata` further facts (truth
-    of a simulation …).
+    Attributes
+    ----------
+    sample_id : str
+        Name of the specimen.
+    composition : Composition
+    phases : PhaseList
+    claims : tuple of Claim
+    settings : mapping
+        The whole recipe.
+    software : mapping of str to str
+        Versions.
+    inputs : tuple of mapping
+        The files, with what they say of themselves.
+    sources : tuple of Source
+        Where the files came from.
+    xrd : FitResult or None
+    tga : TgaResult or None
+        What the answers rest on; None where not measured.
+    messages : tuple of Diagnostic
+        Every message, those of the parts included.
+    metadata : mapping
+        Further facts (the truth of a simulation …).
     """
 
     sample_id: str
@@ -1212,8 +1497,13 @@ class SampleResult(_Tabulated, shown="result"):
 class SeriesView:
     """Means over bins of a series of patterns, fine enough to be drawn.
 
-    Quantities and their standard uncertainties are (bins,) or, of a map, (rows, columns); `axes` are name, unit and
-    values of the bins along each dimension.
+    Attributes
+    ----------
+    axes : tuple of (str, str, array)
+        Name, unit and values of the bins along each dimension.
+    quantities, stds : mapping of str to array
+        Quantities and their standard uncertainties, (bins,) or, of a map, (rows, columns).
+    units : mapping of str to str
     """
 
     axes: tuple[tuple[str, str, FloatArray], ...]
@@ -1226,13 +1516,34 @@ class SeriesView:
 class ControlChart(Record):
     """One quantity of a check standard on one instrument over time, judged as `xrdcomp.instrument.control` says.
 
-    `instrument`, `standard`, `quantity` and `unit` say of what; `times` are seconds since 1970, `values` in `unit`.
-    `centre` and `spread` are mean and standard deviation of the baseline that a run is held against, `scores` are
-    (value - centre) / spread, `cusum_high` and `cusum_low` the sums after each run; NaN where there is none.
-    `baseline` tells the runs that the baseline is made of (`baseline_runs` of them), `counted` those that are not
-    excluded. `violations` are numbers of runs by the rule they break, `services` what was done to the instrument, by
-    time. `state` is that after the last run; where it drifts, `drift_per_month` is the pace in standard deviations,
-    `drift_since` the time at which it began and `days_to_limit` the time until the mean is off by three.
+    Attributes
+    ----------
+    instrument, standard, quantity, unit : str
+    times : (n,) array
+        Seconds since 1970.
+    values : (n,) array
+        In `unit`.
+    centre, spread : (n,) array
+        Mean and standard deviation of the baseline that a run is held against.
+    scores : (n,) array
+        (value - centre) / spread; NaN where there is no baseline.
+    cusum_high, cusum_low : (n,) array
+        Sums after each run; NaN where there are none.
+    baseline, counted : (n,) array of bool
+        Runs that the baseline is made of, and runs that are not excluded.
+    violations : mapping of str to tuple of int
+        Numbers of the runs that break a rule, by rule.
+    services : mapping of float to str
+        What was done to the instrument, by time.
+    baseline_runs : int
+    state : {"baseline", "in_control", "attention", "drifting", "out_of_control"}
+        After the last run.
+    drift_per_month : float or None
+        Pace of a drift, in standard deviations.
+    drift_since : float or None
+        Time at which it began.
+    days_to_limit : float or None
+        Time until the mean is off by three standard deviations.
     """
 
     instrument: str

@@ -40,8 +40,13 @@ LEDGER = ".xrdcomp-batch"
 class FailedSample:
     """A specimen that could not be analysed.
 
-    `sample_id` is its name, `kind` that of the exception (ReadError, AnalysisError …, WorkerDied where its process
-    ended), `message` says what was wrong and what to do.
+    Attributes
+    ----------
+    sample_id : str
+    kind : str
+        Class of the exception (ReadError, AnalysisError …), or WorkerDied where its process ended.
+    message : str
+        What was wrong and what to do.
     """
 
     sample_id: str

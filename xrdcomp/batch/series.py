@@ -39,11 +39,22 @@ def coordinate_column(name: str, taken: Container[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesResult:
-    """Fits of a series: one row a pattern, `values` (patterns, columns) in the order of `units`.
+    """Fits of a series of patterns.
 
-    Each quantity stands beside its ``_std``. A pattern that could not be fitted is a row of NaN. `common` is the fit of
-    the mean of the series; the parameters named in `free` were refined in every row, those in `held` have its values.
-    `coordinates` are what a file says of where each pattern was measured.
+    Attributes
+    ----------
+    values : (patterns, columns) array
+        One row a pattern; each quantity stands beside its ``_std``. A pattern that could not be fitted is a row of NaN.
+    units : mapping of str to str
+        Names of the columns in order, with their units.
+    common : FitResult
+        Fit of the mean of the series.
+    free : tuple of str
+        Parameters that were refined in every row.
+    held : tuple of str
+        Parameters that have the values of `common`.
+    coordinates : mapping
+        What a file says of where each pattern was measured.
     """
 
     values: FloatArray

@@ -117,10 +117,24 @@ MIGRATIONS = (
 class CheckRun:
     """One run of a check standard.
 
-    `kind` of instrument, its name `instrument`, the `standard` (srm660c, empty_holder …), `measured_at` with its time
-    zone and `dated_by`: who says so. `values` are the quantities measured. `file` and `sha256` name the measurement,
-    which is recorded once; `conditions` say how it was measured, so that runs of another program are noticed.
-    `operator` and `note` are free text.
+    Attributes
+    ----------
+    kind : str
+        Kind of instrument.
+    instrument, standard : str
+        Names (srm660c, empty_holder …).
+    measured_at : datetime
+        With its time zone.
+    values : mapping of str to Estimate
+        The quantities measured.
+    dated_by : str
+        Who says when it was measured.
+    file, sha256 : str
+        The measurement, which is recorded once.
+    conditions : str
+        How it was measured, so that runs of another program are noticed.
+    operator, note : str
+        Free text.
     """
 
     kind: Kind
@@ -149,7 +163,10 @@ class Recorded:
 class InstrumentHistory(Record):
     """History of check runs in an SQLite file; several processes may read and record at the same time.
 
-    `path` is the file; it is made by the first `record`.
+    Attributes
+    ----------
+    path : Path
+        The file; the first `record` makes it.
     """
 
     path: str | os.PathLike[str]
