@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -301,16 +302,14 @@ def _interval(ordered: FloatArray, probability: float, *, equal_tails: bool = Fa
         return (1.0, 1.0) if whole > 0.5 else (0.0, 0.0)
     mean, std = float(part.mean()), float(part.std())
     # candidates: all the intervals between two quantiles that hold the probability, each known by its lower tail
-    tails = np.linspace(0.0, credible, _SPLITS)
-    lower, upper = _quantiles(part, tails), _quantiles(part, probability + tails)
+    tails = _tails(credible)
+    lower, upper = _quantiles(part, np.concatenate([tails, probability + tails])).reshape(2, -1)
     lower[0], upper[-1] = 0.0, 1.0
     width = upper - lower
     least = float(width.min())
     weight = np.exp((least - width) / (_LONGER * max(least, _ROUNDING)))
     tail = float(weight @ tails) / float(weight.sum())
-    beside_zero, beside_one = (
-        float(np.interp(distance, [std * z for z in _BESIDE_BOUND], [1.0, 0.0])) for distance in (mean, 1.0 - mean)
-    )
+    beside_zero, beside_one = _beside_bound(mean, std), _beside_bound(1.0 - mean, std)
     if equal_tails:
         tail += (0.5 * credible - tail) * (1.0 - max(beside_zero, beside_one))
     low, high = (float(np.interp(tail, tails, ends)) for ends in (lower, upper))
@@ -321,6 +320,20 @@ def _interval(ordered: FloatArray, probability: float, *, equal_tails: bool = Fa
     if whole <= none:
         return low, high * _part_way(there, credible)
     return 1.0 - (1.0 - low) * _part_way(there, credible), high
+
+
+@lru_cache(maxsize=8)
+def _tails(credible: float) -> FloatArray:
+    """Probabilities below the lower end of the intervals that are compared."""
+    tails = np.linspace(0.0, credible, _SPLITS)
+    tails.flags.writeable = False
+    return tails
+
+
+def _beside_bound(distance: float, std: float) -> float:
+    """From 1 where a bound is so near that it counts to 0 where it is so far that it does not, linear between."""
+    near, far = (std * z for z in _BESIDE_BOUND)
+    return 0.0 if distance >= far else 1.0 if distance <= near else 1.0 - (distance - near) / (far - near)
 
 
 def _part_way(probability: float, full: float) -> float:
@@ -382,9 +395,7 @@ def interval_of(
         return known[part]
 
     def total(of: Sequence[int]) -> FloatArray:
-        there = [part for part in of if part < draws.shape[1]]
-        found: FloatArray = np.clip(draws[:, there].sum(axis=1) + held, 0.0, 1.0)
-        return found
+        return _total(draws, of, held)
 
     if not told_apart or (H in parts) == (AMORPHOUS in parts):
         return interval_from_draws(total(parts), probability)
@@ -399,6 +410,16 @@ def interval_of(
     return low, high
 
 
+def _total(draws: FloatArray, parts: Sequence[int], held: FloatArray | float) -> FloatArray:
+    """Sum (n,) of those of the parts that draws (n, 6 or 7) have, and of what is held besides, within [0, 1]."""
+    total = np.zeros(len(draws))
+    for part in parts:
+        if part < draws.shape[1]:
+            total += draws[:, part]
+    total += held
+    return np.clip(total, 0.0, 1.0, out=total)
+
+
 def estimates_of(
     draws: FloatArray,
     quantities: Mapping[str, Sequence[int]],
@@ -411,11 +432,11 @@ def estimates_of(
     Arguments are those of `interval_of`, `held` by name. The interval always contains the mean; a constant has no
     width.
     """
+    draws = np.asfortranarray(draws)  # one component after another, as they are used
     found, known = dict[str, Estimate](), dict[int, float]()
     for name, parts in quantities.items():
         beside = 0.0 if held is None else held.get(name, 0.0)
-        there = [part for part in parts if part < draws.shape[1]]
-        total = np.clip(draws[:, there].sum(axis=1) + beside, 0.0, 1.0)
+        total = _total(draws, parts, beside)
         mean, std = float(np.clip(total.mean(), 0.0, 1.0)), float(total.std())
         low = high = mean
         if std < _ROUNDING:

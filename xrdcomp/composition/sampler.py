@@ -394,7 +394,8 @@ def _truncated(low: FloatArray, high: FloatArray, uniform: FloatArray) -> tuple[
         log_mass[deep], log_b, ratio = _deep_mass(a[deep], b[deep])
         z[deep] = ndtri_exp(log_b + np.log(ratio + uniform[deep] * (1.0 - ratio)))
     np.clip(z, a, b, out=z)
-    return np.where(flip, -z, z), log_mass
+    np.negative(z, out=z, where=flip)
+    return z, log_mass
 
 
 def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
@@ -410,6 +411,8 @@ def _log_mass(low: FloatArray, high: FloatArray) -> FloatArray:
 def _mirrored(low: FloatArray, high: FloatArray) -> tuple[BoolArray, FloatArray, FloatArray]:
     """Which intervals were mirrored, since they lie above zero, and their ends."""
     flip = low > 0.0
+    if not flip.any():
+        return flip, low, high
     return flip, np.where(flip, -high, low), np.where(flip, -low, high)
 
 
