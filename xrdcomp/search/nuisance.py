@@ -29,7 +29,7 @@ from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.solver import solve_nonnegative
 from xrdcomp.search import templates
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, Grid, Variant, candidate
-from xrdcomp.units import FloatArray
+from xrdcomp.units import FloatArray, median
 
 # Prior standard deviations: of each reflection's intensity in a phase already fitted, relative to it; of a copy of the
 # reflections at a fixed offset, relative to the reflections; of residual Kβ and W Lα, relative to Kα1; of what maxima
@@ -363,14 +363,8 @@ def _full_sigma(grid: Grid, counting: FloatArray, residual: FloatArray, bragg: F
     trace = np.abs(matched_filter(grid, residual / sigma, np.ones_like(sigma))[0])
     centres = np.arange(x[0] + min(0.5 * _WINDOW, 0.5 * float(np.ptp(x))), x[-1], _WINDOW)
     bounds = np.searchsorted(x, [centres - _WINDOW, centres + _WINDOW]).T
-    scatter = [_MAD * _median(trace[i:j]) if j - i > 30 else 1.0 for i, j in bounds]
+    scatter = [_MAD * median(trace[i:j]) if j - i > 30 else 1.0 for i, j in bounds]
     return np.asarray(sigma * np.maximum(np.interp(x, centres, scatter), 1.0))
-
-
-def _median(values: FloatArray) -> float:
-    """Median of finite values (n,): of a few hundred in a fifth of the time that NumPy's takes."""
-    ordered, n = np.sort(values), len(values)
-    return 0.5 * float(ordered[(n - 1) // 2] + ordered[n // 2])
 
 
 def matched_filter(grid: Grid, normal: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:

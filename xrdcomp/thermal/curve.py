@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import msgspec
 import numpy as np
@@ -19,7 +19,16 @@ from scipy.special import ndtr
 from xrdcomp.data import Atmosphere, Diagnostic, TgaRun, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, MG_PER_UNIT, BoolArray, FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import (
+    CELSIUS_ZERO_K,
+    GAS_CONSTANT,
+    MG_PER_UNIT,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    celsius_to_kelvin,
+    median,
+)
 
 # The 97.5 % quantile of the normal distribution, for every interval of a mass balance. `Estimate.normal` rounds it to
 # 1.96 unless told otherwise (component peaks and kinetics leave it so): 2·10⁻⁵ of a half width, below any digit shown.
@@ -248,8 +257,9 @@ def whittaker(values: FloatArray, weights: FloatArray, length: float) -> FloatAr
             bands[offset, i : i + n - 3] += _DIFFERENCE[i] * _DIFFERENCE[i + offset]
     bands *= min(length, _MAX_LENGTH) ** 6
     bands[0] += weight
-    right = weight * values if values.ndim == 1 else weight[:, None] * values
-    return solveh_banded(bands, right, lower=True, overwrite_ab=True)
+    # curve after curve, as LAPACK solves for them
+    right = np.multiply((weight if values.ndim == 1 else weight[:, None]), values, order="F")
+    return solveh_banded(bands, right, lower=True, overwrite_ab=True, overwrite_b=True)
 
 
 def derivative(values: FloatArray, step: float) -> FloatArray:
@@ -271,7 +281,7 @@ def estimate_noise(values: FloatArray, counts: FloatArray) -> float:
         return 0.0
     inverse = np.convolve(1.0 / np.maximum(counts, 1.0), _DIFFERENCE**2, mode="valid")
     scaled = third[full] / np.sqrt(inverse[full])
-    return float(np.median(np.abs(scaled - np.median(scaled))) / 0.6745)
+    return median(np.abs(scaled - median(scaled))) / 0.6745
 
 
 def choose_length(values: FloatArray, counts: FloatArray, noise: float, *, shortest: float) -> float:
@@ -702,8 +712,7 @@ def _filtered_jump(mass: FloatArray, step: float, limit_c: float, most: float, n
     """Broadened jump in the middle of some bins, no wider than `most` of the limit, or None where they show none."""
     half = len(mass) // 2
     u = step * (np.arange(len(mass)) - half)
-    # without what a cubic describes
-    basis = np.linalg.qr(np.vander(u / u[-1], 4))[0]
+    basis = _cubics(half)  # without what a cubic describes
     left, flattest = mass - basis @ (basis.T @ mass), ndtr(u / (most * limit_c))
     # of all jumps that may count this one leaves the least; nearly everywhere not even that is left
     if left @ left < _LEAST_FILTERED**2 * (flattest @ flattest - float(((basis.T @ flattest) ** 2).sum())):
@@ -726,6 +735,14 @@ def _filtered_jump(mass: FloatArray, step: float, limit_c: float, most: float, n
         return None
     full = 2.355 if best < len(tried) else float(np.log(2.0))
     return _Filtered(size=size, std=std, shape=shapes[:, best], width_c=full * width)
+
+
+@lru_cache(maxsize=64)
+def _cubics(half: int) -> FloatArray:
+    """Orthonormal basis (2 half + 1, 4) of the cubics on even bins about their middle."""
+    basis: FloatArray = np.linalg.qr(np.vander(np.arange(-half, half + 1) / half, 4))[0]
+    basis.flags.writeable = False
+    return basis
 
 
 def _lasting_noise(mass: FloatArray) -> float:

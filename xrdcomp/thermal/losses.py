@@ -30,7 +30,7 @@ from xrdcomp.thermal.curve import (
     smoothed_std,
     whittaker,
 )
-from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin
+from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin, median
 
 LATE_PEAK = message_kind("TGA_LATE_PEAK", "warning",
     "A loss peaks above where carbonates go: chlorides evaporate. The carbonate was ended before it.",
@@ -123,7 +123,7 @@ def _prominent(curve: SmoothedCurve, mass: FloatArray, dtg: FloatArray, length: 
     residual = np.abs(raw.mass - mass) * np.sqrt(raw.weights)
     width = max(int(_NEIGHBOURHOOD_C / raw.step), 5)
     starts = range(0, len(residual), width)
-    medians = [float(np.median(residual[max(i - width, 0) : i + width])) for i in starts]
+    medians = [median(residual[max(i - width, 0) : i + width]) for i in starts]
     nodes = np.arange(len(residual), dtype=float)
     scatter: FloatArray = np.interp(nodes, np.array(starts, dtype=float), medians) / 0.6745
     white = derivative_std(raw.bin_noise, length) / raw.step
@@ -454,13 +454,11 @@ def _minima(raw: HeatingCurve, curves: FloatArray, centres: FloatArray, widths: 
     `curves` are (n, k) or (n, 1), `centres` and `widths` (b, k) or (b, 1). The squared distance from the literature
     value, in units of the noise of the DTG, decides where the DTG is flat.
     """
-    k = max(centres.shape[1], curves.shape[1])
-    centres = np.broadcast_to(centres, (len(centres), k))
     # a width of 0 means the grid point at the literature value
-    widths = np.maximum(np.broadcast_to(widths, centres.shape), raw.step)
+    widths = np.maximum(widths, raw.step)
     flat = max(derivative_std(raw.bin_noise, length) / raw.step, 1e-7)
     last = float(raw.temperature_c[-1]) - _END_MARGIN_C  # the slope at the end of a run is uncertain
-    out = np.empty(centres.shape, dtype=np.int64)
+    out = np.empty((len(centres), max(centres.shape[1], curves.shape[1])), dtype=np.int64)
     for i, (centre, width) in enumerate(zip(centres, widths, strict=True)):
         low = int(np.searchsorted(raw.temperature_c, (centre - width).min()))
         highest = min(float((centre + width).max()), last)
