@@ -22,7 +22,14 @@ from xrdcomp.physics import amorphous, elements
 from xrdcomp.physics.profiles import spread_shoulder
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.parameters import ParameterTable
-from xrdcomp.refinement.reflections import PhaseReflections, bin_means, emitted_weight, geometry_factor, polarization
+from xrdcomp.refinement.reflections import (
+    PhaseReflections,
+    bin_means,
+    emitted_weight,
+    geometry_factor,
+    polarization,
+    profiles_alike,
+)
 from xrdcomp.units import BoolArray, FloatArray, d_to_two_theta, two_theta_to_q
 
 # Points of a fit.
@@ -495,7 +502,7 @@ def shoulder_columns(items: Sequence[PhaseReflections], values: Mapping[str, flo
     made up by the scale, B and the amorphous scattering beneath. Widths are those of `values` during a least-squares
     run; slits are left out. The phases are frozen alike (`PhaseReflections.freeze_alike`); the result is (n, phases).
     """
-    every = [item.at(values, slopes=False) for item in items]
+    every = profiles_alike(items, values, slopes=False)
     areas = np.stack([found.intensity for found in every], axis=1)
     return spread_shoulder(items[0].spread(every[0]), areas)
 

@@ -725,8 +725,8 @@ class _Changes:
     eta: _Slopes
 
     @classmethod
-    def of(cls, found: Profiles, vary: frozenset[str]) -> _Changes:
-        area, widths = found.intensity, found.widths
+    def of(cls, found: Profiles, widths: profiles.TchWidths, vary: frozenset[str]) -> _Changes:
+        area = found.intensity
         fwhm = {n: d * widths.d_fwhm_gauss for n, d in found.d_gauss.items() if n in vary}
         eta = {n: d * widths.d_eta_gauss for n, d in found.d_gauss.items() if n in vary}
         for name, d in found.d_lorentz.items():
@@ -741,12 +741,32 @@ class _Changes:
         )
 
 
+def profiles_alike(
+    items: Sequence[PhaseReflections], values: Mapping[str, float], *, slopes: bool = True
+) -> list[Profiles]:
+    """`PhaseReflections.at` of phases frozen alike whose profiles lie at the same places: areas alone are their own."""
+    first = items[0].at(values, slopes=slopes)
+    out, theirs = [first], f"{items[0].phase.id}_"
+    for item in items[1:]:
+        area, d_area = item._areas(values, slopes=slopes)
+        place, gauss, lorentz = (
+            {
+                f"{item.phase.id}_{name.removeprefix(theirs)}" if name.startswith(theirs) else name: d
+                for name, d in own.items()
+            }
+            for own in (first.d_position, first.d_gauss, first.d_lorentz)
+        )
+        found = replace(first, intensity=area, d_intensity=d_area, d_position=place, d_gauss=gauss, d_lorentz=lorentz)
+        out.append(found)
+    return out
+
+
 def patterns_alike(
     items: Sequence[PhaseReflections], values: Mapping[str, float], vary: frozenset[str]
 ) -> list[tuple[FloatArray, dict[str, FloatArray]]]:
     """`PhaseReflections.pattern` of phases frozen alike whose profiles lie at the same places: one sum serves all."""
-    every = [item.at(values) for item in items]
-    parts = [_Changes.of(found, vary) for found in every]
+    every = profiles_alike(items, values)
+    parts = [_Changes.of(found, every[0].widths, vary) for found in every]
     n = len(every[0].position)
     # one accumulation serves the patterns themselves and everything that changes areas only
     slopes = profiles.Slopes(
