@@ -18,10 +18,7 @@ import numpy as np
 import phasesmith as ps  # type: ignore[import-not-found]  # of another environment
 from phasesmith.refinement import rietveld  # type: ignore[import-not-found]
 from phasesmith.refinement.background import ChebyshevBackground  # type: ignore[import-not-found]
-from phasesmith.validation._rietveld_parity import (  # type: ignore[import-not-found]
-    refine_nonlinear_block,
-    solve_linear_profile_block,
-)
+from phasesmith.validation import _rietveld_parity as parity  # type: ignore[import-not-found]
 from phasesmith.validation.real_data import QARR_1G_CUKA_FIXED_DISPERSION  # type: ignore[import-not-found]
 
 LINES = (1.5405929, 1.5444274)
@@ -49,13 +46,14 @@ def fitted(cif: str, pattern: ps.PowderPattern, terms: int) -> float:
     )
     phases, one = start.phases, ps.ExecutionPolicy(threads=1)
     background = ChebyshevBackground("background", (0.0,) * terms, (float(pattern.x[0]), float(pattern.x[-1])))
-    phases, background = solve_linear_profile_block(pattern, experiment, phases, background, one)
+    phases, background = parity.solve_linear_profile_block(pattern, experiment, phases, background, one)
     free = rietveld.RietveldParameterSelection(phase_scale=True, instrument_parameters=PROFILE, background=True, **held)
     before = np.inf
     for _ in range(BLOCKS):
-        found = refine_nonlinear_block(pattern, experiment, phases, background, free, one, iterations=20, step=0.25)
+        state = (pattern, experiment, phases, background)
+        found = parity.refine_nonlinear_block(*state, free, one, iterations=20, step=0.25)
         experiment = found.experiment
-        phases, background = solve_linear_profile_block(pattern, experiment, found.phases, found.background, one)
+        phases, background = parity.solve_linear_profile_block(pattern, experiment, found.phases, found.background, one)
         now = float(found.metrics.rwp)
         if before - now < SETTLED * now:
             break

@@ -54,10 +54,10 @@ def page() -> str:
         kind = MESSAGE_KINDS[code]
         lines = [f"**`{code}`** ({kind.severity}). {kind.meaning}"]
         if kind.threshold:
-            lines.append(f"Said where: {kind.threshold.rstrip('.')}.")
-            lines.append(f"Origin of the figure: {(kind.origin or 'judgement').rstrip('.')}.")
+            lines.append(f"Threshold: {kind.threshold.rstrip('.')}.")
+            lines.append(f"Basis: {(kind.origin or 'judgement').rstrip('.')}.")
         if kind.remedy:
-            lines.append(f"To do: {kind.remedy}")
+            lines.append(f"What to do: {kind.remedy}")
         areas.setdefault(AREAS[code.split("_")[0]], []).append(" ".join(lines))
     order = dict.fromkeys(AREAS.values())
     sections = (f"## {area}\n\n" + "\n\n".join(areas[area]) for area in order if area in areas)
