@@ -300,7 +300,7 @@ def test_what_cannot_be_simulated_is_refused() -> None:
         XrdConditions(anode="Xx")
     with pytest.raises(PatternError, match="not one"):
         XrdConditions(two_theta_min=50.0, two_theta_max=20.0)
-    with pytest.raises(PhaseError, match="line positions"):
+    with pytest.raises(PhaseError, match="reflection positions"):
         simulate_pattern(SpecimenModel(other={"monosodium_urate": 1.0}), seed=1)
     with pytest.raises(AnalysisError, match="not given"):
         expected_pattern(BONE, XrdConditions(), {}, np.random.default_rng(0))

@@ -367,7 +367,7 @@ def calibrate_amorphous(mixtures: tuple[str, ...], **options: Any) -> None:
         given = {key: options[key] for key in ("blank", "scan", "input_format")}
         fit = analyze(name, recipe=recipe, **given).xrd
         if fit is None or fit.crystallinity is None:
-            raise AnalysisError(f"{name}: the fit shows neither Bragg lines nor a halo; it cannot calibrate.")
+            raise AnalysisError(f"{name}: the fit shows neither reflections nor a halo; it cannot calibrate.")
         mixture = KnownMixture(crystallinity=fit.crystallinity, fraction=fraction, amounts=fit.amounts)
         known.append(dataclasses.replace(mixture, fraction_std=options["weighing_std"]))
         own = (float(fit.two_theta[0]), float(fit.two_theta[-1]))
@@ -679,8 +679,8 @@ def phases(phase: str | None, output_format: str) -> None:
         name = f"{info.name} ({info.mineral})" if info.mineral else info.name
         density = "unknown" if info.density is None else f"{info.density} g/cm³"
         use = "fit and search" if info.quantifiable else "positions only, never quantified"
-        rows = {"id": info.id, "name": name, "formula": info.formula, "density": density, "strongest lines": lines}
-        rows |= {"use": use, "source": info.source, "notes": info.notes}
+        rows = {"id": info.id, "name": name, "formula": info.formula, "density": density}
+        rows |= {"strongest reflections": lines, "use": use, "source": info.source, "notes": info.notes}
         shared.say(align([row for row in rows.items() if row[1]]))
         return
     table = [("id", "formula", "density g/cm³", "use")]

@@ -260,7 +260,7 @@ def read_cif(path: Path) -> CifStructure:
                 kind = "modulated"
             if kind:
                 raise PhaseError(
-                    f"{where}: {tag} belongs to a {kind} structure, of which X-ray lines cannot be calculated here. "
+                    f"{where}: {tag} belongs to a {kind} structure, whose X-ray reflections cannot be calculated here. "
                     "Give the nuclear, three-dimensional average structure."
                 )
     values = [_number(block.find_value(tag), tag, where) for tag in _CELL_TAGS]

@@ -61,7 +61,7 @@ _REASONS = {
     "external_standard": "the diffractometer's constant was given; the specimen must be thick and flat",
     "ponkcs": "calibrated intensities per gram were given",
     "crystallinity": "a calibration constant was given",
-    "rir": "areas of strongest lines are compared through the reference intensity ratios given",
+    "rir": "areas of the strongest reflections are compared through the reference intensity ratios given",
     "summation": "the pattern is a sum of the reference patterns given",
     "absolute": "amorphous parts were fitted and nothing else fixes the scale: their scattering per gram is calculated",
     "hill_howard": "no amorphous part was fitted: fractions refer to the crystalline part only",
@@ -306,7 +306,7 @@ def refuse_unknown_names(recipe: Recipe, fitted: Collection[str]) -> None:
 def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantification:
     """Crystalline and non-crystalline fraction by the calibrated degree of crystallinity."""
     if fit.crystallinity is None:
-        raise AnalysisError("the fit shows neither Bragg lines nor a halo, so there is no degree of crystallinity.")
+        raise AnalysisError("the fit shows neither reflections nor a halo, so there is no degree of crystallinity.")
     if recipe.amorphous_file:
         calibration = read_amorphous(recipe.amorphous_file)
         k = calibration.k
@@ -314,7 +314,7 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
         if max(abs(a - b) for a, b in zip(ends, own, strict=True)) > RANGE_TOLERANCE:
             raise RecipeError(
                 f"{recipe.amorphous_file}: k holds for {ends[0]:.1f}-{ends[1]:.1f}°, this fit covers {own[0]:.1f}-"
-                f"{own[1]:.1f}°, where lines and halo have other shares. Fit the same range, "
+                f"{own[1]:.1f}°, where reflections and halo have other shares. Fit the same range, "
                 f"{max(ends[0], own[0]):.1f},{min(ends[1], own[1]):.1f} here and in calibrate-amorphous."
             )
     elif recipe.k is not None:
@@ -331,8 +331,8 @@ def _by_crystallinity(fit: FitResult, recipe: QuantificationRecipe) -> Quantific
     minor = {name: a / total for name, a in mass.items() if total > 0.0 and name != main and a > 0.05 * total}
     listed = ", ".join(f"{name} {100 * share:.0f} %" for name, share in minor.items())
     text = (
-        f"k relates the lines of one crystalline phase to the halo; beside {main} there is {listed} of the crystalline "
-        "part, whose lines are of another strength per gram. Calibrate with the same phases, or take another method."
+        f"k relates the reflections of one crystalline phase to the halo; beside {main} there is {listed} of the "
+        "crystalline part, with other intensities per gram. Calibrate with the same phases, or take another method."
     )
     return Quantification(
         method="crystallinity",

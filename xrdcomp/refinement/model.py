@@ -297,7 +297,7 @@ def _unpolarised(setting: str, pattern: Pattern, instrument: Instrument) -> tupl
     peak = float(((smooth - around) / level)[half:-half].max(initial=0.0))
     if peak > _SHARP:
         msg = (
-            f"{setting}: the pattern has lines narrower than a halo, {100 * peak:.0f} % above its "
+            f"{setting}: the pattern has maxima narrower than a halo, {100 * peak:.0f} % above its "
             "running median. Expected: an amorphous material; give crystalline ones as phases."
         )
         raise AnalysisError(msg)
@@ -633,7 +633,7 @@ class ModelSetup:
         without = [p.id for p in phases if not p.quantifiable]
         if without:
             names = ", ".join(without)
-            msg = f"{names}: known by line positions only, without atoms; it cannot be fitted, only searched."
+            msg = f"{names}: known by reflection positions only, without atoms; it cannot be fitted, only searched."
             raise AnalysisError(msg)
         default = () if recipe.background == "flexible" else DEFAULT_AMORPHOUS
         components = tuple(recipe.amorphous) if recipe.amorphous is not None else default

@@ -33,7 +33,7 @@ UNEXPLAINED_PEAKS = message_kind(
     "XRD_UNEXPLAINED_PEAKS",
     "warning",
     "Peaks of the pattern belong to no phase of the fit; they are listed with angle, spacing and significance.",
-    remedy="Check for lines of the sample holder, a contamination, or a phase outside the library (add its CIF "
+    remedy="Check for reflections of the sample holder, a contamination, or a phase outside the library (add its CIF "
     "to the phases).",
     threshold="identification.false_alarm_rate, for one or more false peaks in the pattern",
     origin="normal tail over two trials per width of a reflection",

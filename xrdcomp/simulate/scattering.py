@@ -169,7 +169,7 @@ def powder_reflections(
     strengthens 00l [Dollase 1986].
     """
     if not phase.quantifiable:
-        msg = f"phase {phase.id!r} is known by its line positions only and cannot be simulated; take one with atoms."
+        msg = f"phase {phase.id!r} is known by reflection positions only and cannot be simulated; take one with atoms."
         raise PhaseError(msg)
     used = cell or phase.cell
     metric = _metric(used)
