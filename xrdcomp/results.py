@@ -966,7 +966,7 @@ class TgaResult(_Tabulated, shown="tga"):
     nature : {"tissue", "not_tissue", "open"}
         Whether the losses are those of tissue.
     nature_reason : str
-        Why they are not.
+        Why they are not, or why the gas is doubted.
     doubted : tuple of str
         Which of organic and carbonate may as well be water of gels or silicates, unless diffraction found a mineral of
         tissue.

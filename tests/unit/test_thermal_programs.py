@@ -818,3 +818,83 @@ def test_fat_that_burns_is_no_narrow_loss(fat: float, rate: float) -> None:
         for share, t, e in ((0.45, 312.0, 105.0), (0.4, 392.0, 120.0), (0.15, 490.0, 150.0))
     ]
     assert analyze_tga(make(pools, Programme(rate=rate)).run, NO_BUOYANCY).nature == "tissue"
+
+
+def burning(organic: float = 0.25, *, water: float = 0.10, carbonate: float = 0.035) -> list[Pool]:
+    """Bone in air whose char burns about 505 °C."""
+    tissue = [p for p in bone(water=water, organic=organic, carbonate=carbonate) if p.peak_c < 350 or p.peak_c > 500]
+    return [*tissue, Pool(mass=0.35 * organic, peak_c=505, energy_kj=150)]
+
+
+def salted(salt: list[Pool], share: float, gas: Atmosphere) -> list[Pool]:
+    """A share of a salt in bone."""
+    tissue = burning() if gas == "air" else bone()
+    return [replace(p, mass=(1.0 - share) * p.mass) for p in tissue] + [replace(p, mass=share * p.mass) for p in salt]
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+@pytest.mark.parametrize("said", ["air", "unknown"])
+@pytest.mark.parametrize("end_c", [950.0, 600.0])
+def test_char_that_nothing_burnt_tells_that_the_gas_was_inert(rate: float, said: Atmosphere, end_c: float) -> None:
+    made = make(bone(), Programme(gas="nitrogen", rate=rate, end_c=end_c, holds=((600.0, 15.0),)))
+    result = analyze_tga(untold(made, said), NO_BUOYANCY)
+    assert "TGA_GAS_DOUBTED" in [m.code for m in result.messages]
+    low, high = compose(result)["organic"].ci95
+    assert low < ORGANIC < high
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_char_that_burns_tells_that_the_gas_was_not_inert(rate: float) -> None:
+    """With and without diffraction: the char fraction itself is unsure."""
+    made = make(burning(), Programme(rate=rate))
+    result = analyze_tga(untold(made, "nitrogen"), NO_BUOYANCY)
+    assert "TGA_GAS_DOUBTED" in [m.code for m in result.messages]
+    low, high = result.quantities["organic"].ci95
+    assert low < ORGANIC < high
+    told = analyze_tga(made.run, NO_BUOYANCY)
+    assert "TGA_GAS_DOUBTED" not in [m.code for m in told.messages]
+    inert = analyze_tga(make(bone(), Programme(rate=rate, gas="nitrogen")).run, NO_BUOYANCY)
+    assert "TGA_GAS_DOUBTED" not in [m.code for m in inert.messages]
+
+
+NARROW = {
+    "gibbsite": [
+        Pool(mass=0.05, peak_c=240, energy_kj=115), Pool(mass=0.235, peak_c=300, energy_kj=190, order=0.5),
+        Pool(mass=0.05, peak_c=515, energy_kj=190),
+    ],
+    "sulfur": [Pool(mass=1.0, peak_c=280, energy_kj=90, order=0.1)],
+    "ammonium chloride": [Pool(mass=1.0, peak_c=270, energy_kj=85, order=0.1)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("share", [0.2, 0.3])
+def test_a_narrow_loss_where_protein_goes_may_be_no_organic_matter(name: str, gas: Atmosphere, share: float) -> None:
+    """Hydroxides, sulfur and salts that sublime: protein takes 27 °C and more for half of its peak."""
+    pools = salted(NARROW[name], share, gas)
+    composition = compose(analyze_tga(make(pools, Programme(gas=gas)).run, NO_BUOYANCY))
+    if (organic := composition["organic"]) is not None:
+        assert organic.ci95[0] < (1.0 - share) * ORGANIC < organic.ci95[1]
+
+
+@pytest.mark.parametrize(("share", "rate"), [(0.2, 10.0), (0.3, 5.0), (0.3, 20.0)])
+def test_a_narrow_loss_after_char_has_burnt_may_be_carbon_dioxide(share: float, rate: float) -> None:
+    """Magnesite in air, whose CO2 goes before 600 °C: char of tissue burns there over more degrees."""
+    pools = salted([Pool(mass=0.522, peak_c=575, energy_kj=190, order=0.67)], share, "air")
+    composition = compose(analyze_tga(make(pools, Programme(rate=rate)).run, NO_BUOYANCY))
+    organic, carbonate = composition["organic"], composition["carbonate"]
+    assert organic.ci95[0] < (1.0 - share) * ORGANIC < organic.ci95[1]
+    true = ((1.0 - share) * CARBONATE + share * 0.522) / CO2_PER_CARBONATE
+    assert carbonate.ci95[0] < true < carbonate.ci95[1] + 0.005
+
+
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+def test_gas_of_a_nitrate_is_no_carbonate_for_sure(gas: Atmosphere) -> None:
+    """Potassium nitrate loses N2, O2 and K2O by first order, calcite CO2 from a shrinking surface."""
+    pools = salted([Pool(mass=0.45, peak_c=720, energy_kj=220)], 0.3, gas)
+    carbonate = compose(analyze_tga(make(pools, Programme(gas=gas)).run, NO_BUOYANCY))["carbonate"]
+    assert carbonate.ci95[0] < 0.7 * CARBONATE / CO2_PER_CARBONATE
+    pools = salted([Pool(mass=0.44, peak_c=740, energy_kj=195, order=0.67)], 0.4, gas)
+    carbonate = compose(analyze_tga(make(pools, Programme(gas=gas)).run, NO_BUOYANCY))["carbonate"]
+    assert carbonate.ci95[0] > 0.05

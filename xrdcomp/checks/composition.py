@@ -76,10 +76,12 @@ SALT = message_kind(
 )  # fmt: skip
 HYDROXYL = message_kind(
     "FUSION_HYDROXYL", "info",
-    "Part of what goes where carbonate does may be hydroxyl of clay; the interval of the carbonate holds none of it.",
+    "Part of what goes where carbonate does may be hydroxyl of clay, or by thermogravimetry alone gas of a nitrate or "
+    "sulfate; the interval of the carbonate reaches down by it.",
     remedy='Measure diffraction, or set specimen.kind = "tissue" where it is tissue without soil.',
     threshold="what goes by 750 °C at 10 K/min, at most 15 % of the mineral; beside a mineral of tissue 15 % of "
-    "crystals that no phase explains",
+    "crystals that no phase explains; by thermogravimetry alone all above 6 % of what is left, unless it goes as "
+    "calcite's",
     origin="smectites, illite, kaolinite and serpentine lose 4 to 14 % between 450 and 750 °C",
 )  # fmt: skip
 AMORPHOUS_UNDECIDED = message_kind(
@@ -315,7 +317,8 @@ def clay_may_have_lost_its_hydroxyl(composition: Composition, found: Consistency
     if found.silicate_hydroxyl <= NOTICEABLE_HYDROXYL or carbonate is None:
         return None
     text = (
-        f"Of what goes where carbonate does up to {100 * found.silicate_hydroxyl:.1f} % may be hydroxyl of clay: the "
+        f"Of what goes where carbonate does up to {100 * found.silicate_hydroxyl:.1f} % may be hydroxyl of clay, or "
+        "gas of a nitrate or sulfate: the "
         f"interval of the carbonate reaches down to {100 * carbonate.low:.1f} wt%. {HYDROXYL.remedy}"
     )
     return HYDROXYL(text, hydroxyl=found.silicate_hydroxyl)

@@ -680,7 +680,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         text += f"well, which X-rays alone do not tell from it. {TAKEN_FOR_TISSUE.remedy}"
         messages = (*messages, TAKEN_FOR_TISSUE(text))
     if tga is not None and thermal is not None and kind != "tissue":
-        found = _with_silicates(found, tga, biomineral=biomineral)
+        found = _with_silicates(found, tga, biomineral=biomineral, alone=fit is None)
         if fit is None:
             found, notes = _with_other_reading(found, tga)
             messages += notes
@@ -732,7 +732,7 @@ def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition
     return found, notes
 
 
-def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool) -> Composition:
+def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool, alone: bool) -> Composition:
     """Carbonate down to what is left of it if clay lost its hydroxyl there, unless all crystals are known.
 
     Beside a mineral of tissue only crystals that no phase explains may be clay.
@@ -741,7 +741,8 @@ def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool) -> 
     from xrdcomp.thermal.curve import UNIFORM_STD
 
     unknown = found.components.get(UNIDENTIFIED)
-    hydroxyl = silicate_hydroxyl(tga, minerals=1.0 if not biomineral else 0.0 if unknown is None else unknown.high)
+    most = 1.0 if not biomineral else 0.0 if unknown is None else unknown.high
+    hydroxyl = silicate_hydroxyl(tga, minerals=most, alone=alone)
     carbonate, water = found.components.get("carbonate"), found.components.get("water")
     if carbonate is None or hydroxyl <= 0.0 or found.consistency is None or found.consistency.impossible:
         return found

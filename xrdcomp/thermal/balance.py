@@ -71,6 +71,16 @@ GAS_INFERRED = message_kind("TGA_GAS_INFERRED", "warning",
 )  # fmt: skip
 
 
+GAS_DOUBTED = message_kind("TGA_GAS_DOUBTED", "warning",
+    "What becomes of the char is not what the gas does that was stated or assumed: it burns in an inert gas, or seems "
+    "to be left in oxygen.",
+    remedy="State the gas, look at purge and seals, or burn the residue off in air.",
+    threshold="in an inert gas a peak of 1 % between 475 and 620 °C, wide as of burning char; else no peak and less "
+    "than 12 % of the organic above 450 °C",
+    origin="simulated specimens of two worlds in air and in inert gases; polymers",
+)  # fmt: skip
+
+
 AS_CALCITE = message_kind("TGA_AS_CALCITE", "warning",
     "Without organic matter, a single late loss is read as CO2 of calcite by its shape.",
     remedy="Graphite or coke that burns may go so too; a run in nitrogen tells.",
@@ -157,7 +167,7 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         values += burnt * moved
         by_source["burn"] = curve.burn.std**2 * np.outer(moved, moved)
     if curve.inert:
-        recipe = _with_char_of_kind(recipe, curve, boundaries)
+        recipe = _with_char_of_kind(recipe, curve, boundaries, burnt=judged_as.gas_doubted)
     if n == 3:
         late = late_organic(curve, boundaries, recipe)
         values += late.mean
@@ -167,13 +177,13 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
         result = replace(result, char_fraction=char)
     result = replace(result, balance=values, covariance=covariance)
+    result = replace(result, open_reading=_open_reading(curve, boundaries, judged_as, values))
     if n < 3:
         # what is left lies beyond the last boundary, so that the residue stays the mass at the end
         return replace(result, balance_names=("water", "organic", "residue_with_carbonate"))
     estimates, budget = quantities(values, by_source, recipe, inert=curve.inert)
     if dried:  # shares of the specimen as received would need the water that left before
         estimates = {name: value for name, value in estimates.items() if name.startswith("dry_")}
-    result = replace(result, open_reading=_open_reading(curve, boundaries, judged_as, values))
     std = float(np.sqrt(covariance[-1, -1]))
     return replace(
         result,
@@ -226,15 +236,25 @@ _CHAR_LASTS_C, _LEAST_LATE, _HALF_OF_SALT_C = 480.0, 0.015, 50.0
 # 1 : 0.60, a first-order reaction as 1 : 0.72, and 2.0 to 2.8 R T²/E with E = 190 in all; half of calcite has gone at
 # 720 to 790 °C of 5 to 20 mg [ICTAC project, Brown et al., Thermochim. Acta 355 (2000) 125: 190 to 210 kJ/mol]
 _SHRINKING, _CALCITE_ENERGY_KJ, _CALCITE_WIDTH, _HALF_OF_CALCITE_C = 0.66, 190.0, (1.9, 2.85), (690.0, 810.0)
-# A narrow loss among organic matter: where, in an inert gas how far on, its valleys, least mass above them, most °C for
-# half of that (at 420 °C, elsewhere as T²) of the first and of later ones, least height over the higher valley, least
-# heating per progress, and all of ammonium sulfate's loss over its second stage's [Kiyoura & Urano 1970]
-_NARROW_FROM_TO_C, _INERT_TO_C, _VALLEYS_WITHIN_C = (375.0, 475.0), 620.0, 60.0
+# A narrow loss among organic matter: from where on it may be found, where protein goes, where fat goes, where char
+# burns and from where on no longer narrowly, and how far on; most °C for half of it from each of these on, in oxygen
+# and in an inert gas (at 420 °C, elsewhere as T²); where in an inert gas polymers go as narrowly; its valleys, least
+# mass above them, least height over the higher one, least heating per progress, and all of ammonium sulfate's loss over
+# its second stage's [Kiyoura & Urano 1970]
+_NARROW_FROM_C, _NARROW_TO_C, _CHAR_PLACE = (215.0, 315.0, 375.0, 475.0, 540.0), 620.0, 3
+_NARROW_HALF_C, _NARROW_INERT_HALF_C = (31.0, 25.0, 23.0, 27.0, 30.0), (25.0, 25.0, 23.0, 27.0, 27.0)
+_POLYMERS_FROM_C, _VALLEYS_WITHIN_C = 330.0, 60.0
 _LEAST_NARROW, _LEAST_BESIDE_FAT = 0.01, 0.02  # the second in an inert gas before 475 °C: char alone is unsure by it
-_NARROW_HALF_C, _OVER_VALLEYS, _HEATING_ON, _WITH_FIRST_STAGE = (23.0, 27.0), 1.5, 0.8, 1.25
+_OVER_VALLEYS, _HEATING_ON, _WITH_FIRST_STAGE = 1.5, 0.8, 1.25
+# In oxygen protein, fat and polysaccharide lose 14 % or more above 450 °C, in an inert gas 95 of 100 specimens less
+# than 16; the two worlds of the studies and mixtures with polymers
+_CHAR_GOES_C, _LEAST_BURNT = 450.0, 0.12
 # a narrow loss beside moisture: where at 10 K/min, most °C for half of it and at which temperature, and least reach of
 # its valleys over that of later ones
 _CRYSTAL_WATER_C, _CRYSTAL_WATER_HALF_C, _CRYSTAL_WATER_AT_C, _LEAST_REACH = (110.0, 215.0), 18.0, 150.0, 0.6
+# Most CO2 of mineral of tissue, 8 % CO3 in its apatite; more is a carbonate's, or what nitrates (sodium and potassium
+# nitrate lose half of their mass between 600 and 800 °C) and sulfates of aluminium and iron (SO3, from 650 °C) lose
+_MOST_OF_TISSUE = 0.06
 _NEARLY_ALL_CALCITE = 0.9  # a carbon's burning gives such a loss by chance only
 
 
@@ -242,7 +262,8 @@ _NEARLY_ALL_CALCITE = 0.9  # a carbon's burning gives such a loss by chance only
 class Judged:
     """If the losses are read as tissue's, what the specimen seems to be, why, and what may be something else.
 
-    Of the organic matter that may be all (`may_be_none`), or what goes in a `narrow` loss.
+    Of the organic matter that may be all (`may_be_none`), or what goes in a `narrow` loss. Where the curve looks as if
+    the gas was another than was said (`gas_doubted`), its char may have burnt in an inert gas, or be left in oxygen.
     """
 
     read: bool
@@ -251,6 +272,7 @@ class Judged:
     doubted: tuple[str, ...] = ()
     may_be_none: bool = False
     narrow: _Narrow | None = None
+    gas_doubted: bool = False
     messages: tuple[Diagnostic, ...] = ()
 
 
@@ -272,10 +294,10 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
         note = NOT_ASSIGNED(text + NOT_ASSIGNED.remedy)
         return Judged(read=False, nature="not_tissue", reason=reason, messages=(note,))
     if assignment == "tissue":
-        return Judged(read=True, nature="tissue")
+        return _doubt_of_losses(curve, boundaries) or Judged(read=True, nature="tissue")
     doubt = _doubt_without_organic(curve, boundaries)
-    if doubt is None and len(boundaries.mass) > 2:
-        doubt = _doubt_of_tissue(curve, boundaries)
+    if doubt is None:
+        doubt = (_doubt_of_tissue if len(boundaries.mass) > 2 else _doubt_of_losses)(curve, boundaries)
     return doubt or Judged(read=True, nature="tissue")
 
 
@@ -335,28 +357,91 @@ def _doubt_of_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
             reasons.append(text)
         if reasons:
             return Judged(read=True, nature="open", reason="; ".join(reasons), may_be_none=salts)
-    if left <= _MUCH_MINERAL:  # no hydroxide is left, and plants go as narrowly
-        return None
     # in an inert gas what is more than hydroxides lose is fat, or the resin in which a specimen was embedded
-    most = _MOST_HYDROXIDE_WATER * float(mass[0])
-    if peak and organic <= most and (half_c := _as_one_reaction(curve, boundaries)) is not None:
+    beside = left > _MUCH_MINERAL and peak and organic <= _MOST_HYDROXIDE_WATER * float(mass[0])
+    if beside and (half_c := _as_one_reaction(curve, boundaries)) is not None:
         reason = f"half of the {100 * organic:.1f} % that go where organic matter does goes within {half_c:.0f} °C, as "
         reason += "fat and polymers do in an inert gas, and hydroxides in any"
         return Judged(read=True, nature="open", reason=reason, may_be_none=True)
-    narrow = _narrow_loss(curve)
-    if narrow is None or (curve.inert and narrow.lost > most):
+    return _doubt_of_losses(curve, boundaries)
+
+
+def _doubt_of_losses(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | None:
+    """Doubt of a loss that is narrower than organic matter's, and of the gas; None where both are as they should be.
+
+    Nothing narrow is looked for in what was said to be tissue, nor where too little is left for a hydroxide: plants go
+    as narrowly.
+    """
+    mass, told = boundaries.mass, curve.recipe.assignment == "tissue"
+    gas = _doubt_of_gas(curve, boundaries)
+    notes = () if gas is None else (GAS_DOUBTED(f"{gas[0].upper()}{gas[1:]}. {GAS_DOUBTED.remedy}"),)
+    seek = float(mass[-1]) > _MUCH_MINERAL and not told
+    narrow = _narrow_loss(curve, float(mass[0] - mass[1])) if seek else None
+    polymers_c = shift_with_rate(_POLYMERS_FROM_C, curve.raw.heating_rate_k_min, _EARLY_ENERGY_KJ)
+    many = narrow is not None and narrow.lost > _MOST_HYDROXIDE_WATER * float(mass[0])
+    if narrow is not None and curve.inert and many and narrow.peak_c > polymers_c:
+        narrow = None
+    if narrow is None and gas is None:
         return None
-    reason = f"{100 * narrow.lost:.1f} % go about {narrow.peak_c:.0f} °C in one narrow reaction, as of a hydroxide, "
+    reasons = [] if gas is None else [gas]
+    if narrow is not None:
+        text = f"{100 * narrow.lost:.1f} % go about {narrow.peak_c:.0f} °C in one narrow reaction, as of a hydroxide, "
+        if narrow.late:
+            text += "a carbonate of magnesium or iron, a nitrate or an oxalate"
+        else:
+            text += "a salt, fat or a polymer" if curve.inert else "an ammonium salt, sulfur or an organic crystal"
+        reasons.insert(0, text)
+    return Judged(
+        read=True,
+        nature="tissue" if narrow is None else "open",
+        reason="; ".join(reasons),
+        narrow=narrow,
+        gas_doubted=gas is not None,
+        messages=notes,
+    )
+
+
+def _doubt_of_gas(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
+    """Reason to take the gas for another than was said, by what becomes of the char; else None.
+
+    In an inert gas organic matter only chars on above 475 °C: a maximum that is too wide for a mineral's single
+    reaction is char that burns, in a furnace that leaks, was not purged, or held air. In air char burns: where no
+    maximum shows it and next to nothing goes as late, the gas was inert, unless a vinyl polymer left no char. In oxygen
+    it may have burnt before.
+    """
+    raw, mass = curve.raw, boundaries.mass
+    organic = float(mass[0] - mass[1])
+    if curve.burn is not None or organic < _NOTICEABLE or curve.gases[-1] == "oxygen":
+        return None
+    first_c, late_c, last_c = (
+        shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ)
+        for t in (_CHAR_GOES_C, _NARROW_FROM_C[_CHAR_PLACE], _NARROW_TO_C)
+    )
+    for top in _maxima_between(curve, late_c if curve.inert else first_c, last_c):
+        wider = float(celsius_to_kelvin(raw.temperature_c[top]) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
+        peak = _above_valleys(curve, top, _VALLEYS_WITHIN_C * wider)
+        if peak.above < _LEAST_NARROW or not np.isfinite(peak.half_c):
+            continue
+        if not curve.inert:
+            return None
+        if peak.half_c >= _NARROW_INERT_HALF_C[_CHAR_PLACE] * wider:
+            text = f"{100 * peak.above:.1f} % go in a peak at {raw.temperature_c[top]:.0f} °C, where in "
+            return text + f"{curve.atmosphere} organic matter only chars on: char burnt, or a mineral lost its water"
     if curve.inert:
-        reason += "a carbonate of magnesium or iron, or an oxalate" if narrow.late else "a salt, fat or a polymer"
-    else:
-        reason += "an ammonium salt or an organic crystal"
-    return Judged(read=True, nature="open", reason=reason, narrow=narrow)
+        return None
+    late = float(np.interp(first_c, np.maximum.accumulate(raw.temperature_c), curve.mass)) - float(mass[1])
+    if late >= _LEAST_BURNT * organic:
+        return None
+    gas = "an unknown gas" if curve.atmosphere == "unknown" else curve.atmosphere
+    text = (
+        f"of the {100 * organic:.1f} % that go where organic matter does in {gas} no more than {100 * late:.1f} % go "
+    )
+    return text + f"above {first_c:.0f} °C, where char burns: it may be left, as in an inert gas"
 
 
 class _Narrow(NamedTuple):
     """A narrow loss: what goes between the valleys beside it, of the start mass, where it is fastest, and if so late
-    that in an inert gas organic matter only chars on.
+    that of organic matter only char goes on, so that it may be CO2.
     """
 
     lost: float
@@ -364,30 +449,31 @@ class _Narrow(NamedTuple):
     late: bool
 
 
-def _narrow_loss(curve: SmoothedCurve) -> _Narrow | None:
+def _narrow_loss(curve: SmoothedCurve, organic: float) -> _Narrow | None:
     """Find the largest loss that one narrow reaction takes among organic matter, above its valleys; None for none.
 
-    Between 375 and 475 °C fat and tissue's char, burning in oxygen, show no maximum, or one that stands less than half
-    above the higher valley, or they take 24 °C and more (at 420 °C) for half of it; brucite, ammonium sulfate and uric
-    acid 19 to 22. In an inert gas fat and polymers may go as narrowly there, and from then to 620 °C tissue shows no
-    maximum at all: carbonates of magnesium and iron, oxalates and hydroxides take 18 to 26 °C.
+    For half of what stands above the valleys (at 420 °C, elsewhere as T²) tissue takes 31 °C and more before 318 °C, 26
+    up to 375 and 24 up to 475 °C; gibbsite, sulfur, ammonium salts, brucite and uric acid take 14 to 23. In an inert
+    gas fat and polymers may go as narrowly up to 475 °C, and from then to 620 °C tissue shows no maximum at all:
+    carbonates of magnesium and iron, oxalates, nitrates and hydroxides take 18 to 26 °C. In oxygen char burns there:
+    from 540 °C on over 34 °C and more, and before as narrowly, but no more than what of the `organic` matter chars.
     """
     raw, reached = curve.raw, curve.raw.temperature_c
-    first_c, late_c, last_c = (
-        shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ) for t in (*_NARROW_FROM_TO_C, _INERT_TO_C)
-    )
+    from_c = [shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ) for t in _NARROW_FROM_C]
+    last_c = shift_with_rate(_NARROW_TO_C, raw.heating_rate_k_min, _EARLY_ENERGY_KJ)
     found: _Narrow | None = None
-    for top in _maxima_between(curve, first_c, last_c):
+    for top in _maxima_between(curve, from_c[0], last_c):
         at, inert = float(reached[top]), curve.gases[top] in INERT_GASES
-        late = at >= late_c
-        if late and not inert:
-            continue
+        place = int(np.searchsorted(from_c, at, side="right")) - 1
+        late = place >= _CHAR_PLACE
         wider = float(celsius_to_kelvin(at) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
-        peak = _above_valleys(curve, top, _VALLEYS_WITHIN_C * max(wider, 1.0))
+        peak = _above_valleys(curve, top, _VALLEYS_WITHIN_C * max(wider, _LEAST_REACH))
         least = _LEAST_BESIDE_FAT if inert and not late else _LEAST_NARROW
+        if place == _CHAR_PLACE and not inert:
+            least = max(least, curve.recipe.char_fraction * organic)
         if peak.above < least or (found is not None and peak.lost <= found.lost):
             continue
-        if peak.half_c < _NARROW_HALF_C[late] * wider:
+        if peak.half_c < (_NARROW_INERT_HALF_C if inert else _NARROW_HALF_C)[place] * wider:
             found = _Narrow(peak.lost, at, late)
     return found
 
@@ -453,24 +539,25 @@ def _open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judged, 
     a narrow loss so late that it may be CO2 of magnesite or siderite. Less water by what goes as crystal water does, or
     a hydrogencarbonate, whatever the specimen is.
     """
-    if judged.doubted or len(boundaries.mass) < 3:
+    if judged.doubted:
         return OpenReading()
-    water, organic, _, residue = (max(float(part), 0.0) for part in values)
+    water, organic, residue = (max(float(values[part]), 0.0) for part in (0, 1, -1))
     crystal_water = min(_crystal_water(curve), water)
-    if judged.nature != "open":
+    if judged.nature != "open" and not judged.gas_doubted:
         return OpenReading(water_less=crystal_water)
     less, carbonate = 0.0, 0.0
-    if judged.may_be_none or organic < _MOST_SILANOL * (1.0 - water):
+    water_at_most = _MOST_SILANOL * (1.0 - water) if judged.nature == "open" and len(values) > 3 else 0.0
+    if judged.may_be_none or organic < water_at_most:
         less = organic
     elif (narrow := judged.narrow) is not None:
         less = min(_WITH_FIRST_STAGE * narrow.lost, organic)
         carbonate = less if narrow.late else 0.0
-    return OpenReading(
-        organic_less=less,
-        organic_more=residue if curve.inert and residue <= _MUCH_MINERAL else 0.0,
-        carbonate_more=carbonate,
-        water_less=crystal_water,
-    )
+    more = residue if curve.inert and residue <= _MUCH_MINERAL and judged.nature == "open" else 0.0
+    if judged.gas_doubted and not curve.inert:  # the char of what went, if nothing burnt it
+        char = _with_char_of_kind(curve.recipe, curve, boundaries, burnt=False)
+        most = min(char.char_fraction + Z95 * char.char_std, 0.5)
+        more = min(most / (1.0 - most) * organic, residue)
+    return OpenReading(organic_less=less, organic_more=more, carbonate_more=carbonate, water_less=crystal_water)
 
 
 def _leaves_no_char(curve: SmoothedCurve, boundaries: Boundaries) -> bool:
@@ -540,8 +627,11 @@ def _has_peak_of_dioxide(curve: SmoothedCurve, boundaries: Boundaries, rise: flo
     return left > _NOTICEABLE and enough and float(rate[top]) > rise * valley
 
 
-def silicate_hydroxyl(tga: TgaResult, minerals: float = 1.0) -> float:
+def silicate_hydroxyl(tga: TgaResult, minerals: float = 1.0, *, alone: bool = False) -> float:
     """Most of the carbonate's loss that may as well be hydroxyl of a clay or another silicate, of the start mass.
+
+    By thermogravimetry `alone` it is beside organic matter all of a loss larger than mineral of tissue's that does not
+    end as calcite's does: nitrates, alum and alunite lose theirs there too.
 
     Smectites, illite and serpentine lose it between 500 and 750 °C (at 10 K/min) in a peak that no shape tells from
     CO2 of apatite or calcite. It is no more than what goes by then, nor than 15 % of the mineral that is no calcium
@@ -553,6 +643,10 @@ def silicate_hydroxyl(tga: TgaResult, minerals: float = 1.0) -> float:
     if tga.nature == "open" and _as_of_calcite(*shape):
         return 0.0
     dioxide = max(float(tga.balance[tga.balance_names.index("carbonate")]), 0.0)
+    beside = alone and float(tga.boundary_mass[0] - tga.boundary_mass[1]) >= _NOTICEABLE
+    least = max(_MOST_OF_TISSUE * float(tga.boundary_mass[1]), _NOTICEABLE)
+    if beside and dioxide > least and not _shrinks_as_calcite(*shape[:4]):
+        return dioxide
     before, start_c = float(tga.boundary_mass[1]), float(tga.boundary_c[1])
     end_c = shift_with_rate(_CLAYS_LOST_IT_C, tga.heating_rate_k_min, _CLAY_ENERGY_KJ)
     lost_by = np.maximum.accumulate(tga.temperature_c)
@@ -562,8 +656,8 @@ def silicate_hydroxyl(tga: TgaResult, minerals: float = 1.0) -> float:
         early = dioxide
     # x of calcium carbonate loses its share of CO2 and the rest at most its share of water: together the whole loss
     calcite, most = _CALCITE / _CO2, _MOST_LATE_HYDROXYL
-    beside = most * max(before - dioxide * calcite, 0.0) / (1.0 - most * calcite)
-    return float(np.clip(min(early, beside, most * minerals), 0.0, dioxide))
+    no_calcite = most * max(before - dioxide * calcite, 0.0) / (1.0 - most * calcite)
+    return float(np.clip(min(early, no_calcite, most * minerals), 0.0, dioxide))
 
 
 def _as_of_calcite(
@@ -575,12 +669,23 @@ def _as_of_calcite(
 ) -> bool:
     """Tell if the loss after the organic's end is a reaction that ends at a shrinking surface, as calcite's, and alone.
 
+    No moisture of clay went before.
+    """
+    alone = len(boundary_mass) > 1 and 1.0 - float(boundary_mass[1]) <= _NOTICEABLE
+    return alone and _shrinks_as_calcite(temperature_c, curve, rate_k_min, boundary_c)
+
+
+def _shrinks_as_calcite(
+    temperature_c: FloatArray, curve: FloatArray, rate_k_min: float | None, boundary_c: FloatArray
+) -> bool:
+    """Tell if the loss after the organic's end is mostly a reaction that ends at a shrinking surface, as calcite's.
+
     A grain that reacts at its surface goes faster to its end, while what is left of a first-order reaction, or of
     sites of many kinds, lingers: the hydroxyl of clays, serpentine and mica. From half to nine tenths takes less than
-    two thirds of the °C from a tenth to half, both together what calcite's activation energy asks for, half has gone
-    where calcite's has, and no moisture of clay went before.
+    two thirds of the °C from a tenth to half, both together what calcite's activation energy asks for, and half has
+    gone where calcite's has.
     """
-    if len(boundary_c) < 3 or 1.0 - float(boundary_mass[1]) > _NOTICEABLE:
+    if len(boundary_c) < 3:
         return False
     reached = np.maximum.accumulate(temperature_c)
     first, last = np.searchsorted(reached, boundary_c[1:3]).clip(0, len(curve) - 1)
@@ -883,12 +988,15 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
     return Moved(moved, unsure)
 
 
-def _with_char_of_kind(recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: Boundaries) -> ThermalRecipe:
+def _with_char_of_kind(
+    recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: Boundaries, *, burnt: bool
+) -> ThermalRecipe:
     """Char fraction by the kind of organic matter, unless the recipe states another than the ordinary one.
 
     Protein and polysaccharide lose most below 360 °C and leave 15 to 30 % of char; fat and vinyl polymers lose most
     between 360 and 450 °C (10 K/min) and leave 0 to 5 %. What goes in one narrow reaction is no protein: later it is a
-    polymer, up to 500 °C, and sooner an acrylic, which leaves nothing, or a polysaccharide, and anything between.
+    polymer, up to 500 °C, and sooner an acrylic, which leaves nothing, or a polysaccharide, and anything between. Char
+    that seems `burnt` may be there or not, the one as likely as the other.
     """
     ordinary = ThermalRecipe()
     if (recipe.char_fraction, recipe.char_std) != (ordinary.char_fraction, ordinary.char_std):
@@ -908,6 +1016,8 @@ def _with_char_of_kind(recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: 
     )
     fraction = sooner * (1.0 - chains) + _CHAIN_CHAR * chains
     std = sooner_std * (1.0 - chains) + 0.6 * recipe.char_std * chains + 4.0 * _MIXED_STD * chains * (1.0 - chains)
+    if burnt:
+        fraction, std = 0.5 * fraction, float(np.hypot(0.5 * fraction, np.sqrt(0.5) * std))
     return msgspec.structs.replace(recipe, char_fraction=fraction, char_std=std)
 
 
