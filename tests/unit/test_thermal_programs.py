@@ -839,6 +839,7 @@ def test_char_that_nothing_burnt_tells_that_the_gas_was_inert(rate: float, said:
     made = make(bone(), Programme(gas="nitrogen", rate=rate, end_c=end_c, holds=((600.0, 15.0),)))
     result = analyze_tga(untold(made, said), NO_BUOYANCY)
     assert "TGA_GAS_DOUBTED" in [m.code for m in result.messages]
+    assert (result.char_fraction is None) == (said == "air")  # as unsure beside a pattern, where nobody stated the gas
     low, high = compose(result)["organic"].ci95
     assert low < ORGANIC < high
 

@@ -66,7 +66,7 @@ SCALE = message_kind(
     origin="one in a hundred right pairs",
 )  # fmt: skip
 CHAR = message_kind(
-    "FUSION_CHAR", "info", "The run was in an inert gas: a share of the organic is taken to stay as char.",
+    "FUSION_CHAR", "info", "The run was in an inert gas, or looks so: a share of the organic is taken to stay as char.",
     remedy="Burn off in air at the end of the run to remove it.",
 )  # fmt: skip
 SALT = message_kind(
@@ -289,7 +289,7 @@ def char_is_assumed(_: Composition, found: Consistency) -> Diagnostic | None:
         return None
     value, std = found.char.value, found.char.std or 0.0
     text = (
-        f"The run was in an inert gas: {100 * value:.0f} ± {100 * std:.0f} % "
+        f"The run was in an inert gas, or looks so: {100 * value:.0f} ± {100 * std:.0f} % "
         "of the organic is taken to stay as char; fat leaves next to none, so that fatty tissue has less organic "
         f"than this gives. The organic and the residue carry that assumption. {CHAR.remedy}"
     )

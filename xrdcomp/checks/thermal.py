@@ -95,7 +95,7 @@ def _of_balance(kind: MessageKind) -> Callable[[Callable[[TgaResult], Diagnostic
 
 @_of_balance(INERT_CHAR)
 def inert_char(tga: TgaResult) -> Diagnostic | None:
-    if tga.char_fraction is None:
+    if tga.char_fraction is None or tga.atmosphere in ("air", "unknown"):  # else TGA_GAS_DOUBTED
         return None
     char, std = tga.char_fraction.value, tga.char_fraction.std or 0.0
     text = (
@@ -109,7 +109,7 @@ def inert_char(tga: TgaResult) -> Diagnostic | None:
 
 @_of_balance(UNKNOWN_GAS)
 def unknown_gas(tga: TgaResult) -> Diagnostic | None:
-    if not tga.balance_names or tga.atmosphere != "unknown":
+    if not tga.balance_names or tga.atmosphere != "unknown" or tga.char_fraction is not None:
         return None
     return UNKNOWN_GAS(f"{UNKNOWN_GAS.meaning} {UNKNOWN_GAS.remedy}")
 

@@ -166,14 +166,16 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         moved[1], moved[-1] = 1.0, -1.0
         values += burnt * moved
         by_source["burn"] = curve.burn.std**2 * np.outer(moved, moved)
-    if curve.inert:
-        recipe = _with_char_of_kind(recipe, curve, boundaries, burnt=judged_as.gas_doubted)
+    # a gas that was stated is doubted by the curve alone, in the interval beside no other measurement
+    charred = curve.inert or (judged_as.gas_doubted and curve.atmosphere == "unknown")
+    if charred:
+        recipe = _with_char_of_kind(recipe, curve, boundaries, gas_doubted=judged_as.gas_doubted)
     if n == 3:
         late = late_organic(curve, boundaries, recipe)
         values += late.mean
         by_source["late_organic"] = np.outer(late.std, late.std)
     covariance: FloatArray = np.sum(list(by_source.values()), axis=0)
-    if curve.inert:
+    if charred:
         char = Estimate.normal(recipe.char_fraction, recipe.char_std, coverage_factor=Z95)
         result = replace(result, char_fraction=char)
     result = replace(result, balance=values, covariance=covariance)
@@ -181,7 +183,7 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
     if n < 3:
         # what is left lies beyond the last boundary, so that the residue stays the mass at the end
         return replace(result, balance_names=("water", "organic", "residue_with_carbonate"))
-    estimates, budget = quantities(values, by_source, recipe, inert=curve.inert)
+    estimates, budget = quantities(values, by_source, recipe, inert=charred)
     if dried:  # shares of the specimen as received would need the water that left before
         estimates = {name: value for name, value in estimates.items() if name.startswith("dry_")}
     std = float(np.sqrt(covariance[-1, -1]))
@@ -543,20 +545,21 @@ def _open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judged, 
         return OpenReading()
     water, organic, residue = (max(float(values[part]), 0.0) for part in (0, 1, -1))
     crystal_water = min(_crystal_water(curve), water)
-    if judged.nature != "open" and not judged.gas_doubted:
-        return OpenReading(water_less=crystal_water)
+    more = 0.0
+    if judged.gas_doubted and curve.atmosphere == "air":  # the char of what went, if nothing burnt it
+        char = _with_char_of_kind(curve.recipe, curve, boundaries, gas_doubted=False)
+        most = min(char.char_fraction + Z95 * char.char_std, 0.5)
+        more = min(most / (1.0 - most) * organic, residue)
+    if judged.nature != "open":
+        return OpenReading(water_less=crystal_water, organic_more=more)
     less, carbonate = 0.0, 0.0
-    water_at_most = _MOST_SILANOL * (1.0 - water) if judged.nature == "open" and len(values) > 3 else 0.0
-    if judged.may_be_none or organic < water_at_most:
+    if judged.may_be_none or (len(values) > 3 and organic < _MOST_SILANOL * (1.0 - water)):
         less = organic
     elif (narrow := judged.narrow) is not None:
         less = min(_WITH_FIRST_STAGE * narrow.lost, organic)
         carbonate = less if narrow.late else 0.0
-    more = residue if curve.inert and residue <= _MUCH_MINERAL and judged.nature == "open" else 0.0
-    if judged.gas_doubted and not curve.inert:  # the char of what went, if nothing burnt it
-        char = _with_char_of_kind(curve.recipe, curve, boundaries, burnt=False)
-        most = min(char.char_fraction + Z95 * char.char_std, 0.5)
-        more = min(most / (1.0 - most) * organic, residue)
+    if curve.inert and residue <= _MUCH_MINERAL:
+        more = residue
     return OpenReading(organic_less=less, organic_more=more, carbonate_more=carbonate, water_less=crystal_water)
 
 
@@ -989,14 +992,14 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
 
 
 def _with_char_of_kind(
-    recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: Boundaries, *, burnt: bool
+    recipe: ThermalRecipe, curve: SmoothedCurve, boundaries: Boundaries, *, gas_doubted: bool
 ) -> ThermalRecipe:
     """Char fraction by the kind of organic matter, unless the recipe states another than the ordinary one.
 
     Protein and polysaccharide lose most below 360 °C and leave 15 to 30 % of char; fat and vinyl polymers lose most
     between 360 and 450 °C (10 K/min) and leave 0 to 5 %. What goes in one narrow reaction is no protein: later it is a
-    polymer, up to 500 °C, and sooner an acrylic, which leaves nothing, or a polysaccharide, and anything between. Char
-    that seems `burnt` may be there or not, the one as likely as the other.
+    polymer, up to 500 °C, and sooner an acrylic, which leaves nothing, or a polysaccharide, and anything between. Where
+    the gas is doubted its char may be there or not, the one as likely as the other.
     """
     ordinary = ThermalRecipe()
     if (recipe.char_fraction, recipe.char_std) != (ordinary.char_fraction, ordinary.char_std):
@@ -1016,7 +1019,7 @@ def _with_char_of_kind(
     )
     fraction = sooner * (1.0 - chains) + _CHAIN_CHAR * chains
     std = sooner_std * (1.0 - chains) + 0.6 * recipe.char_std * chains + 4.0 * _MIXED_STD * chains * (1.0 - chains)
-    if burnt:
+    if gas_doubted:
         fraction, std = 0.5 * fraction, float(np.hypot(0.5 * fraction, np.sqrt(0.5) * std))
     return msgspec.structs.replace(recipe, char_fraction=fraction, char_std=std)
 
