@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -90,6 +92,19 @@ def test_the_fit_is_an_lmfit_result() -> None:
     found = separate_peaks(AXIS, three_peaks(1e-5), correlation_c=10.0, shapes=("fraser_suzuki",))
     assert set(found.fit.params) >= {"loss_0", "center_0", "fwhm_0", "asymmetry_0"}
     assert found.fit.success
+    losses = [found.fit.params[f"loss_{i}"].value for i in range(len(found.components))]
+    assert_close(losses, [c.parameters["loss"] for c in found.components], atol=1e-4, because="the same minimum")
+
+
+def test_a_run_whose_losses_overlap_is_analysed_without_lmfit() -> None:
+    code = (
+        "import sys; import numpy as np; from xrdcomp.thermal.components import fraser_suzuki, separate_peaks\n"
+        "axis = np.arange(200.0, 600.0, 2.0)\n"
+        "dtg = 0.2 * fraser_suzuki(axis, 330.0, 60.0, 0.0) + 0.1 * fraser_suzuki(axis, 420.0, 60.0, 0.0)\n"
+        "assert len(separate_peaks(axis, dtg, correlation_c=10.0, max_components=2).components) == 2\n"
+        "assert not {'lmfit', 'pandas'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_steps_of_a_result_can_be_separated() -> None:

@@ -7,6 +7,7 @@ ones is part of the uncertainty of a share.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -111,7 +112,7 @@ class Decomposition:
 
     The standard uncertainty of each loss holds the fit and the spread over admissible models. `dtg_per_c` (n,) is the
     DTG that was fitted over `temperature_c`, `curves` (k, n) are the components, fraction per °C; `bic` is by
-    "shape:number of components", `fit` the lmfit result of the chosen model.
+    "shape:number of components".
     """
 
     shape: Shape
@@ -120,7 +121,25 @@ class Decomposition:
     dtg_per_c: FloatArray
     curves: FloatArray
     bic: dict[str, float]
-    fit: Any
+
+    @cached_property
+    def fit(self) -> Any:
+        """Lmfit result of the chosen model, from its peaks on."""
+        import lmfit
+
+        stride = max(1, len(self.temperature_c) // _MAX_POINTS)
+        axis, data = self.temperature_c[::stride], self.dtg_per_c[::stride]
+        bounds = _Bounded.of(axis, self.shape, len(self.components))
+        found = np.array([value for part in self.components for value in part.parameters.values()])
+        names = [f"{name}_{i}" for i, part in enumerate(self.components) for name in part.parameters]
+        parameters = lmfit.Parameters()
+        for name, value, low, high in zip(names, bounds.inside(found), bounds.low, bounds.high, strict=True):
+            parameters.add(name, value=value, min=low, max=high)
+
+        def residual(p: Any) -> FloatArray:
+            return _misfit(axis, data, self.shape, np.array(list(p.valuesdict().values())))
+
+        return lmfit.minimize(residual, parameters, method="leastsq")
 
     def crossing(self, boundary_c: float) -> float:
         """Mass that components below a cut at a temperature still lose above it, less what those above lose below."""
@@ -139,7 +158,6 @@ class _Model:
     rows: FloatArray
     loss_std: FloatArray
     bic: float
-    fit: Any
 
 
 def separate_peaks(
@@ -226,7 +244,6 @@ def separate_peaks(
         dtg_per_c=dtg_per_c,
         curves=curves,
         bic={f"{model.shape}:{len(model.rows)}": model.bic for model in models},
-        fit=best.fit,
     )
 
 
@@ -261,54 +278,103 @@ def _peak(axis: FloatArray, shape: Shape, row: FloatArray) -> FloatArray:
     return peak
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Bounded:
+    """Coordinates without limits of parameters within theirs, as in MINUIT: v = low + (1 + sin x)(high − low)/2."""
+
+    low: FloatArray
+    high: FloatArray
+
+    @classmethod
+    def of(cls, axis: FloatArray, shape: Shape, n: int) -> _Bounded:
+        """Limits of the parameters of n peaks of a shape."""
+        span = float(axis[-1] - axis[0])
+        limits = {
+            "loss": (0.0, 1.2),
+            "center": (float(axis[0]) - 0.1 * span, float(axis[-1]) + 0.1 * span),
+            "fwhm": (2.0 * float(axis[1] - axis[0]), span),
+            "asymmetry": (-1.2, 1.2),
+            "energy": (20.0, 700.0),
+            "order": (0.3, 3.0),
+        }
+        low, high = np.tile(np.array([limits[name] for name in _PARAMETERS[shape]]).T, n)
+        return cls(low=low, high=high)
+
+    def inside(self, values: FloatArray) -> FloatArray:
+        """Values moved off their limits, where their coordinates have no slope."""
+        margin = 1e-6 * (self.high - self.low)
+        return np.clip(values, self.low + margin, self.high - margin)
+
+    def free(self, values: FloatArray) -> FloatArray:
+        """Coordinates of values."""
+        out: FloatArray = np.arcsin(2.0 * (values - self.low) / (self.high - self.low) - 1.0)
+        return out
+
+    def values(self, free: FloatArray) -> FloatArray:
+        """Values at coordinates."""
+        out: FloatArray = self.low + (np.sin(free) + 1.0) * (self.high - self.low) / 2.0
+        return out
+
+    def slopes(self, free: FloatArray) -> FloatArray:
+        """Derivatives of the values by their coordinates."""
+        out: FloatArray = np.cos(free) * (self.high - self.low) / 2.0
+        return out
+
+
+class _Spent(Exception):
+    """All evaluations of a fit are spent."""
+
+
+def _misfit(axis: FloatArray, data: FloatArray, shape: Shape, values: FloatArray) -> FloatArray:
+    """Residual (n,) of a sum of peaks, in units of the highest of the data."""
+    model = sum((_peak(axis, shape, row) for row in values.reshape(-1, 4)), np.zeros(len(axis)))
+    residual: FloatArray = (model - data) / max(float(np.abs(data).max()), 1e-12)
+    return residual
+
+
 def _fitted(axis: FloatArray, data: FloatArray, shape: Shape, start: FloatArray, independent: float) -> _Model:
-    """Least-squares fit of a sum of peaks from start values (k, 4), with its BIC."""
-    import lmfit
+    """Least-squares fit of a sum of peaks from start values (k, 4), with its BIC.
 
-    span = float(axis[-1] - axis[0])
-    limits = {
-        "loss": (0.0, 1.2),
-        "center": (float(axis[0]) - 0.1 * span, float(axis[-1]) + 0.1 * span),
-        "fwhm": (2.0 * float(axis[1] - axis[0]), span),
-        "asymmetry": (-1.2, 1.2),
-        "energy": (20.0, 700.0),
-        "order": (0.3, 3.0),
-    }
-    names, k = _PARAMETERS[shape], len(start)
-    parameters = lmfit.Parameters()
-    for i, row in enumerate(start):
-        for name, value in zip(names, row, strict=True):
-            low, high = limits[name]
-            inside = float(np.clip(value, low + 1e-6 * (high - low), high - 1e-6 * (high - low)))
-            parameters.add(f"{name}_{i}", value=inside, min=low, max=high)
-    scale = max(float(np.abs(data).max()), 1e-12)
+    MINPACK is called directly: lmfit, which does the same, takes a second to load (it brings pandas and statistics).
+    """
+    from scipy.optimize import leastsq
 
-    def residual(p: Any) -> FloatArray:
-        rows = np.array(list(p.valuesdict().values())).reshape(-1, 4)
-        model = sum((_peak(axis, shape, row) for row in rows), np.zeros(len(axis)))
-        return (model - data) / scale
+    bounds, k = _Bounded.of(axis, shape, len(start)), len(start)
+    scale, most = max(float(np.abs(data).max()), 1e-12), 60 if shape == "fraser_suzuki" else 1500
+    tried: list[FloatArray] = []
 
-    def jacobian(p: Any) -> FloatArray:
-        rows = np.array(list(p.valuesdict().values())).reshape(-1, 4)
+    def residual(free: FloatArray) -> FloatArray:
+        tried.append(free.copy())
+        if len(tried) > most + 2:
+            raise _Spent
+        return _misfit(axis, data, shape, bounds.values(free))
+
+    def jacobian(free: FloatArray) -> FloatArray:
         columns: list[FloatArray] = []
-        for loss, center, fwhm, asymmetry in rows:
+        for loss, center, fwhm, asymmetry in bounds.values(free).reshape(-1, 4).tolist():
             columns.append(fraser_suzuki(axis, center, fwhm, asymmetry))
             columns += [loss * g for g in fraser_suzuki_gradient(axis, center, fwhm, asymmetry)]
-        return np.array(columns) / scale
+        return np.array(columns) / scale * bounds.slopes(free)[:, None]
 
-    options: dict[str, Any] = {"max_nfev": 60 if shape == "fraser_suzuki" else 1500}
-    if shape == "fraser_suzuki":
-        options |= {"Dfun": jacobian, "col_deriv": 1}
-    fit = lmfit.minimize(residual, parameters, method="leastsq", **options)
-    variance = max(float((fit.residual**2).mean()), 1e-30)
-    rows = np.array([[fit.params[f"{name}_{i}"].value for name in names] for i in range(k)])
-    errors = [fit.params[f"loss_{i}"].stderr for i in range(k)]
-    stds = np.array([e if e is not None and np.isfinite(e) else 0.0 for e in errors])
+    covariance: FloatArray | None = None
+    with np.errstate(all="ignore"):
+        try:
+            free, covariance, *_ = leastsq(
+                residual, bounds.free(bounds.inside(start.ravel())), full_output=True, ftol=1.5e-8, xtol=1.5e-8,
+                maxfev=2 * most, epsfcn=1e-10, Dfun=jacobian if shape == "fraser_suzuki" else None, col_deriv=True,
+            )  # fmt: skip
+        except _Spent:
+            free = tried[-1]
+        left = _misfit(axis, data, shape, bounds.values(free))
+        stds = np.zeros(k)
+        if covariance is not None:
+            scatter = float((left**2).sum()) / max(len(left) - len(free), 1)
+            stds = np.nan_to_num(np.sqrt(np.diag(covariance) * bounds.slopes(free) ** 2 * scatter)[::4], posinf=0.0)
+    variance, rows = max(float((left**2).mean()), 1e-30), bounds.values(free).reshape(-1, 4)
     order = np.argsort(rows[:, 1], kind="stable")
     return _Model(
         shape=shape,
         rows=rows[order],
         loss_std=stds[order],
         bic=float(independent * np.log(variance) + 4 * k * np.log(independent)),
-        fit=fit,
     )
