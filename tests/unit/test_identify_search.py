@@ -338,6 +338,16 @@ def test_leaving_a_phase_out_brings_it_back(state: Refinement) -> None:
     assert without["hydroxyapatite"].z > 20.0 > abs(with_it.z)
 
 
+def test_a_halo_takes_nothing_from_reflections_beyond_it() -> None:
+    instrument = build_instrument(pattern := scan(halite=0.1, brushite=0.1), Recipe().instrument)
+    phases = load_phases(("hydroxyapatite", "halite", "brushite"))
+    search = search_residual(Refinement.run(pattern, phases, instrument, Recipe().fit))
+    halite, brushite = phases[1:]
+    assert search.presence_beside_any_halo(halite) is search.presence(halite), "its first reflection is at 27°"
+    beside, alone = search.presence_beside_any_halo(brushite).z, search.presence(brushite).z
+    assert 0.7 * alone < beside < alone, "one is at 12°, a tenth as broad as a halo, and others beyond"
+
+
 def test_peaks_of_pure_noise_are_rare(state: Refinement) -> None:
     found = unexplained_peaks(search_residual(state).projected(), (), 1e-9)
     assert all(peak.z > 6.0 for peak in found)

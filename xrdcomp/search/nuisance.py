@@ -179,22 +179,31 @@ class SearchResidual:
         it was found with.
         """
         if phase.id not in self._presence:
-            residual, own = self.projected(without=phase.id), [candidate(phase, self.fit)]
-            found = score_phases(own, residual, sizes=PRESENCE_SIZES_NM)[phase.id]
-            if len(self.fit.phases) == 1 and found.z < _STANDS_OUT:
-                variants = (*STRAINS, *COLD_VARIANTS)
-                found = score_phases(own, residual, variants=variants, sizes=PRESENCE_SIZES_NM)[phase.id]
-            self._presence[phase.id] = found
+            self._presence[phase.id] = self._scored(phase, self.projected(without=phase.id))
         return self._presence[phase.id]
 
-    def beside_any_halo(self) -> SearchResidual:
-        """Return the same with broad maxima of any height at low angles.
+    def presence_beside_any_halo(self, phase: Phase) -> Score:
+        """Score of a phase of the fit beside broad maxima of any height at low angles.
 
         Halos of amorphous matter that the fit has no shape for leave more than the usual share of them. Reflections are
-        a tenth as broad, so that a phase which is there hardly loses by it.
+        a tenth as broad, so that a phase which is there hardly loses by it, and one without any there loses nothing.
         """
+        longest = float(candidate(phase, self.fit).d_spacing.max(initial=0.0))
+        first = 2.0 * np.degrees(np.arcsin(min(self.fit.instrument.wavelength / (2.0 * max(longest, 1e-9)), 1.0)))
+        if first > LOW_ANGLES + 3.0 * _BROAD_STD:
+            return self.presence(phase)
         *rest, maxima = self.nuisance
-        return replace(self, nuisance=(*rest, replace(maxima, precision=_ANY_HALO_STD**-2)), _presence={})
+        beside = replace(self, nuisance=(*rest, replace(maxima, precision=_ANY_HALO_STD**-2)), _presence={})
+        return self._scored(phase, replace(beside._project(phase.id), grid=self.projected().grid))
+
+    def _scored(self, phase: Phase, residual: ProjectedResidual) -> Score:
+        """Score of a phase of the fit in a residual without its own terms."""
+        own = [candidate(phase, self.fit)]
+        found = score_phases(own, residual, sizes=PRESENCE_SIZES_NM)[phase.id]
+        if len(self.fit.phases) == 1 and found.z < _STANDS_OUT:
+            variants = (*STRAINS, *COLD_VARIANTS)
+            found = score_phases(own, residual, variants=variants, sizes=PRESENCE_SIZES_NM)[phase.id]
+        return found
 
     def _project(self, without: str) -> ProjectedResidual:
         fit = self.fit
@@ -250,17 +259,20 @@ class SearchResidual:
         keep = owner != without if without else np.ones(len(owner), bool)
         if fit.model.phase_ids == (without,) or not keep.any():
             return None
-        jacobian = solution.jacobian
+        jacobian = solution.jacobian[:, keep]
         if without:
             index = fit.model.phase_ids.index(without)
-            _, slopes = fit.model.reflections[index].pattern(solution.values, table.needed)
+            # slopes by its own parameters, which go with it, are needed only where some are tied
+            shared = frozenset(item.name for item, kept in zip(table.free, keep, strict=True) if kept)
+            shared = shared if table.ties is None else table.needed
+            _, slopes = fit.model.reflections[index].pattern(solution.values, shared)
             share = np.zeros((len(fit.points.two_theta), len(table.items)))
             row = {name: i for i, name in enumerate(table.names)}
             for name, slope in slopes.items():
                 share[:, row[name]] = solution.coefficients[index] * fit.model.slit * slope
-            jacobian = jacobian - share @ table.tie_matrix()
+            jacobian = jacobian - share @ table.tie_matrix()[:, keep]
         return _Columns(
-            columns=self.grid.mean(jacobian[:, keep]),
+            columns=self.grid.mean(jacobian),
             precision=solution.parameter_prior[keep],
             away=solution.offset[keep],
             parameters=tuple(item.name for item, kept in zip(table.free, keep, strict=True) if kept),

@@ -987,7 +987,7 @@ class _Search:
 
         It is the top of a halo at low angles. Apatite, of a few nanometres, is judged by its other reflections.
         """
-        if phase.is_apatite or trial.beside_any_halo().presence(phase).z >= self.threshold:
+        if phase.is_apatite or trial.presence_beside_any_halo(phase).z >= self.threshold:
             return ""
         return f"broad maxima below {nuisance.LOW_ANGLES:g}° leave nothing of it: a halo of amorphous matter there"
 
