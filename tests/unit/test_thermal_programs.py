@@ -899,3 +899,16 @@ def test_gas_of_a_nitrate_is_no_carbonate_for_sure(gas: Atmosphere) -> None:
     pools = salted([Pool(mass=0.44, peak_c=740, energy_kj=195, order=0.67)], 0.4, gas)
     carbonate = compose(analyze_tga(make(pools, Programme(gas=gas)).run, NO_BUOYANCY))["carbonate"]
     assert carbonate.ci95[0] > 0.05
+
+
+@pytest.mark.parametrize(("share", "rate"), [(0.25, 20.0), (0.35, 5.0), (0.35, 20.0)])
+def test_organic_matter_that_chars_on_in_an_inert_gas_leaves_more_char(share: float, rate: float) -> None:
+    """Lignite in bone: the organic's interval holds the char that protein would not leave."""
+    matter = [p for p in CHARRING["lignite"] if p.peak_c > 200]
+    pools = [*(replace(p, mass=(1.0 - share) * p.mass) for p in bone()),
+             *(replace(p, mass=share * p.mass) for p in matter)]  # fmt: skip
+    organic = compose(analyze_tga(make(pools, Programme(gas="nitrogen", rate=rate)).run, NO_BUOYANCY))["organic"]
+    true = (1.0 - share) * ORGANIC + share * sum(p.mass for p in matter)
+    assert organic.ci95[0] < true < organic.ci95[1]
+    tissue = analyze_tga(make(bone(), Programme(gas="nitrogen")).run, NO_BUOYANCY)
+    assert compose(tissue)["organic"].ci95[1] < 0.35
