@@ -322,6 +322,32 @@ def test_a_scan_taken_for_another_radiation_refutes_no_apatite() -> None:
     assert "XRD_OTHER_RADIATION" not in {message.code for message in stated.messages}
 
 
+@pytest.mark.parametrize("told_by", ["file", "settings"])
+def test_a_stated_radiation_that_another_tube_refutes_is_not_believed(told_by: str) -> None:
+    """Apatite measured with cobalt where file or settings say copper: neither unknown crystals nor amounts."""
+    pattern = lines_of("hydroxyapatite", 1.789007, np.arange(15.0, 75.0, 0.03), heights=(40.0, 1e3), seed=4)
+    settings: dict[str, object] = {}
+    if told_by == "file":
+        pattern = replace(pattern, anode="Cu", emission_lines=(xc.EmissionLine(wavelength=1.5405929),))
+    else:
+        settings["instrument.radiation"] = "CuKa1"
+    result = xc.analyze(pattern, recipe=xc.Recipe().with_settings(settings))
+    doubt = next(message for message in result.messages if message.code == "XRD_STATED_RADIATION_WRONG")
+    assert doubt.facts["radiation"] == "CoKa"
+    assert "hydroxyapatite" in doubt.text
+    assert result.status == "failed"
+    assert not any(result.composition.components.values())
+    assert not any(phase.detection_limit for phase in result.phases)
+
+
+def test_a_cubic_crystal_of_no_list_is_not_one_of_the_list_with_another_tube() -> None:
+    """One edge fits any wavelength: fluorite's lines with cobalt are those of a larger cubic cell with copper."""
+    pattern = lines_of("fluorite", 1.789007, np.arange(15.0, 110.0, 0.03), heights=(40.0, 1e3), seed=4)
+    result = xc.analyze(replace(pattern, anode="Cu", emission_lines=(xc.EmissionLine(wavelength=1.5405929),)))
+    assert "XRD_STATED_RADIATION_WRONG" not in {message.code for message in result.messages}
+    assert result.composition.components["unidentified_crystalline"] is not None
+
+
 def test_errors_of_the_analysis_name_the_file() -> None:
     pattern, run = measured()
     named = replace(pattern, source=Source(file="scan.xy", sha256="0" * 64, format="xrd_text"))

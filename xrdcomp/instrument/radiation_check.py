@@ -17,7 +17,7 @@ from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification, fit_and_search
-from xrdcomp.search.templates import COLD_VARIANTS, candidate, library
+from xrdcomp.search.templates import COLD_VARIANTS, candidate, library, searched_phases
 
 _TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
@@ -25,9 +25,12 @@ _SLIT_GOF = 1.5  # slits taken for fixed ones bend the whole pattern, which amor
 _EXPLAINED = 0.25  # of the excess χ²
 _HOPELESS = 0.7  # of the goodness of fit: a first fit this bad will not end below a quarter of the excess χ²
 _SEARCHED_TUBES = _TUBES[:3]  # molybdenum has ten times the reflections in range
+_ALL_TUBES = ("CuKa", *_TUBES, "AgKa")
 _REFLECTIONS = 6
+_MOST_SEEN = 5  # of them, with which a search with that tube is worth its time
 _IN_RATIO = 1.0  # χ² per reflection; reflections met by chance are at 2 and more
 _SIZES_NM = (60.0,)
+_SAME_TUBE = 0.01  # relative difference of wavelengths
 _VARIANTS = tuple(v for v in COLD_VARIANTS if abs(v.strain) < 1e-9)
 
 OTHER_RADIATION = message_kind(
@@ -48,6 +51,16 @@ FILE_RADIATION_FITS = message_kind(
     remedy="Leave the radiation or the wavelength out.",
     threshold="goodness of fit above 2 as stated, of whose excess χ² the file's radiation leaves less than a quarter",
     origin="judgement, as for another tube",
+)
+STATED_RADIATION_WRONG = message_kind(
+    "XRD_STATED_RADIATION_WRONG",
+    "error",
+    "With the radiation that file or settings state no phase is found, and a search with another tube explains the "
+    "pattern: nothing that rests on the stated one may be used.",
+    remedy="Give the radiation of the tube that is named, if the diffractometer had it.",
+    threshold="goodness of fit above 2 as stated and no phase detected; with the other tube phases are detected, not "
+    "cubic ones alone, and less than a quarter of the excess χ² is left",
+    origin="judgement, as for another tube; the one edge of a cubic cell fits any wavelength",
 )
 OTHER_SLIT = message_kind(
     "XRD_OTHER_SLIT",
@@ -105,7 +118,8 @@ def other_optics(
                 "Nothing that rests on the stated radiation may be used."
             )
             return OtherOptics(FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial), tube=True)
-    if radiation_is_assumed(pattern, given) and gof > _DOUBTFUL_GOF:
+    assumed = radiation_is_assumed(pattern, given)
+    if assumed and gof > _DOUBTFUL_GOF:
         if phases:
             tried = {name: goodness(changed(radiation=name)) for name in _TUBES}
             best = min(tried, key=lambda name: tried[name])
@@ -132,6 +146,21 @@ def other_optics(
                 message = OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z)
                 return OtherOptics(message, tube=True)
     slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
+    if not shown and recipe.identification.search and gof > _DOUBTFUL_GOF and not given.file:
+        tubes = {name: changed(radiation=name, wavelengths=InstrumentRecipe().wavelengths) for name in _ALL_TUBES}
+        now = search.fit.wavelengths[0]
+        others = {name: tube for name, tube in tubes.items() if abs(tube.wavelength / now - 1.0) > _SAME_TUBE}
+        found = _searched_with(pattern, phases, others, recipe, blank)
+        if found is not None and explains(found.gof):
+            without = "with copper, which was assumed," if assumed else "as stated"
+            text = (
+                f"With {found.tube} the pattern is {', '.join(found.phases)}; {without} ({now:.5f} Å) no phase is "
+                f"found. The tube was probably that: what no phase explains falls from {gof:.1f} to {found.gof:.1f} "
+                f"times the scatter of counting. Give the radiation as {found.tube} if it was; until then nothing "
+                "follows about phases and amounts."
+            )
+            kind = OTHER_RADIATION if assumed else STATED_RADIATION_WRONG
+            return OtherOptics(kind(text, gof=gof, radiation=found.tube, gof_with_it=found.gof), tube=True)
     # slits show in the ratios of reflections; halos of matter that is not in the fit they only bend towards it
     if not phases or not shown or slits_known or gof <= _SLIT_GOF:
         return None
@@ -147,10 +176,49 @@ def other_optics(
     return OtherOptics(OTHER_SLIT(text, gof=gof, gof_with_it=trial), tube=False)
 
 
+class _Searched(NamedTuple):
+    """What a search with another tube found: ids of phases, goodness of fit of them."""
+
+    tube: str
+    phases: tuple[str, ...]
+    gof: float
+
+
+def _searched_with(
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    instruments: Mapping[str, Instrument],
+    recipe: Recipe,
+    blank: Pattern | None,
+) -> _Searched | None:
+    """Search with the tube whose radiation puts a phase of the library in its place; None where none does.
+
+    Cubic phases alone do not count: a cubic crystal of no list is one of the list with another tube.
+    """
+    met = _best_met(pattern, instruments, recipe, blank, seen=_MOST_SEEN, in_ratio=np.inf)
+    if met is None:
+        return None
+    with_it = fit_and_search(pattern, phases, instruments[met[0]], recipe.fit, recipe.identification, blank=blank)
+    names = tuple(phase.id for phase in with_it.phases if phase.decision == "detected")
+    systems = {
+        phase.crystal_system for phase in (*phases, *searched_phases(recipe.identification)) if phase.id in names
+    }
+    return _Searched(met[0], names, with_it.fit.gof_of_phases) if systems - {"cubic"} else None
+
+
 def _best_met(
-    pattern: Pattern, instruments: Mapping[str, Instrument], recipe: Recipe, blank: Pattern | None
+    pattern: Pattern,
+    instruments: Mapping[str, Instrument],
+    recipe: Recipe,
+    blank: Pattern | None,
+    *,
+    seen: int = _REFLECTIONS,
+    in_ratio: float = _IN_RATIO,
 ) -> tuple[str, Score] | None:
-    """Find the tube with which six reflections of a library phase lie in place and ratio, and its score."""
+    """Find the tube with which six reflections of a library phase lie in place and ratio, and its score.
+
+    `seen` of the six are enough, and `in_ratio` is the χ² per reflection that they may have about their ratio.
+    """
     found: list[tuple[str, Score]] = []
     for tube, instrument in instruments.items():
         fit = Refinement.run(pattern, (), instrument, recipe.fit, blank=blank)
@@ -159,6 +227,8 @@ def _best_met(
         found += [
             (tube, score)
             for score in scores.values()
-            if score.reflections_seen == score.reflections_expected == _REFLECTIONS and score.consistency < _IN_RATIO
+            if score.reflections_expected == _REFLECTIONS
+            and score.reflections_seen >= seen
+            and score.consistency < in_ratio
         ]
     return max(found, key=lambda pair: pair[1].z, default=None)
