@@ -44,3 +44,20 @@ def test_what_is_beside_crystals_may_be_of_any_kind(matter: AmorphousMaterial, s
     claim = next(item for item in result.claims if item.id == "organic_more_than_half")
     assert claim.verdict != "supported"
     assert claim.probability is None or claim.probability <= 0.6
+
+
+@pytest.mark.parametrize("oxide", ["rutile", "zincite"])
+def test_broad_maxima_of_small_crystals_are_not_amorphous_for_certain(oxide: str) -> None:
+    """Two nanometres: no reflections are told from halos, but amorphous scattering does not describe them."""
+    specimen = SpecimenModel(specimen_id=oxide, other={oxide: 1.0}, other_size_nm=2.0)
+    result = analyze(simulate_pattern(specimen, seed=3)[0], radiation="CuKa")
+    crystalline = result.composition.identifiable_sums.get("crystalline")
+    assert crystalline is None or crystalline.high > 0.98
+    assert crystalline is None or "XRD_SMALL_CRYSTALS_OR_AMORPHOUS" in {message.code for message in result.messages}
+
+
+@pytest.mark.parametrize("matter", [_SILICA, _BIOACTIVE, _ACRYLIC], ids=["silica", "bioactive glass", "acrylic"])
+def test_a_glass_is_amorphous_all_the_same(matter: AmorphousMaterial) -> None:
+    specimen = SpecimenModel(specimen_id="glass", protein=1.0, materials={**MATERIALS, "protein": matter})
+    result = analyze(simulate_pattern(specimen, seed=3)[0], radiation="CuKa")
+    assert result.composition.identifiable_sums["crystalline"].high < 0.1

@@ -90,6 +90,15 @@ TAKEN_FOR_TISSUE = message_kind(
     remedy='Set specimen.kind = "tissue" for tissue, "unknown" for synthetic mixtures, rocks and soils, or measure '
     "thermogravimetry.",
 )  # fmt: skip
+SMALL_CRYSTALS = message_kind(
+    "XRD_SMALL_CRYSTALS_OR_AMORPHOUS", "warning",
+    "No phase was found, and amorphous scattering as it is known does not describe the broad maxima: they may be "
+    "reflections of crystals of a few nanometres. The interval of the crystals reaches all of the specimen.",
+    remedy="Name the phase (phases), or measure amorphous matter of the kind and pass fit.amorphous_patterns.",
+    threshold="4 % of the intensity left beyond counting",
+    origin="simulated glasses, polymers and tissues, measured obsidian and fulvic acid leave at most 3 %, oxides of "
+    "2 nm 6 % and more",
+)  # fmt: skip
 STANDARD_UNSEEN = message_kind(
     "COMPOSITION_STANDARD_UNSEEN", "error",
     "The internal standard does not show in the pattern: nothing can be weighed against it.",
@@ -648,11 +657,15 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         method = "xrd" if fit is not None else "tga"
         return Composition(basis=recipe.basis, method=method, components=dict.fromkeys(COMPONENTS), messages=messages)
     crystals = any(phase.decision == "detected" for phase in phases)
+    left_over = 0.0 if fit is None else float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
+    alone = amounts is not None and thermal is None
+    told = crystals or not silent or kind == "tissue"
+    small_crystals = alone and not told and left_over > priors.SMALL_CRYSTALS_MISFIT
+    messages += _on_small_crystals(left_over) if small_crystals else ()
     if fit is not None and silent and not (crystals and describes_pattern(fit.gof, fit.rwp)):
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
         # Crystals of a few nanometres that the library lacks have no peaks to be found by: where no phase was found,
         # any misfit may be theirs.
-        left_over = float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
         least = min(left_over / priors.HIDDEN_PER_LIMIT, priors.LARGEST_LIMIT)
         phases = [
             replace(phase, detection_limit=max(phase.detection_limit or 0.0, least)) if phase.unseen else phase
@@ -671,6 +684,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         surface=1.0 if fit is None else _apatite_surface(fit, phases),
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or biomineral)),
         presumed=kind == "auto" and thermal is None,
+        small_crystals=small_crystals,
     )  # fmt: skip
     stated = found.components.get("organic") or found.identifiable_sums.get("organic_and_water")
     if kind == "auto" and thermal is None and biomineral and stated is not None:
@@ -685,6 +699,16 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
             found, notes = _with_other_reading(found, tga)
             messages += notes
     return replace(found, messages=messages)
+
+
+def _on_small_crystals(left_over: float) -> tuple[Diagnostic, ...]:
+    """Message on broad maxima that may be crystals: `left_over` is the share of the intensity left by the fit."""
+    text = f"No phase was found, and amorphous scattering leaves {100 * left_over:.0f} % of the intensity: the broad "
+    text += (
+        "maxima may be reflections of crystals of a few nanometres, and the interval of the crystals reaches all of "
+    )
+    text += f"the specimen. {SMALL_CRYSTALS.remedy}"
+    return (SMALL_CRYSTALS(text, left=left_over),)
 
 
 def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition, tuple[Diagnostic, ...]]:
@@ -790,6 +814,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     presumed: bool = False,
     lattice_carbonate: float | None = None,
     surface: float = 1.0,
+    small_crystals: bool = False,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
 
@@ -797,7 +822,8 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     `surface` is that of the apatite's crystals over that of bone's, 1 at most, to which their hydrogen phosphate goes.
     Where the specimen is no `tissue`, its amorphous matter may be glass, silica, polymer or organic alike: X-rays alone
     then give its sum only, and with the uncertainty of matter of unknown kind. Where tissue is `presumed`, by nothing
-    but its mineral, values are those of tissue; intervals, standard deviations and draws hold the other kinds too.
+    but its mineral, values are those of tissue; intervals, standard deviations and draws hold the other kinds too. With
+    `small_crystals` amorphous scattering may by X-rays alone be that of crystals as well.
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. The more the evidence
@@ -829,7 +855,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     standard = internal_standard if evidence is not None else None
     model = build_model(
         evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
-        tissue=tissue, presumed=tissue and presumed, surface=surface,
+        tissue=tissue, presumed=tissue and presumed, surface=surface, small_crystals=small_crystals,
     )  # fmt: skip
     best = best_fit(model)
     consistency = _consistency(model, best, bias_std=bias_std, lattice_carbonate=lattice_carbonate)

@@ -78,7 +78,8 @@ class JointModel:
     (m, m) have the rows of diffraction first, then the two or three losses; `parts` are the terms of the covariance by
     input of the uncertainty budget. `tissue` says whether amorphous scattering may be read as organic matter, water and
     amorphous calcium phosphate; it is `presumed` where nothing but a mineral of tissue says so. `absent` are positions
-    in ``PARTS`` of what is taken not to be there.
+    in ``PARTS`` of what is taken not to be there. Amorphous scattering may be that of `small_crystals` where the fit
+    does not describe it.
     """
 
     xrd: XrdEvidence | None
@@ -91,6 +92,7 @@ class JointModel:
     absent: frozenset[int] = frozenset()
     tissue: bool = True
     presumed: bool = False
+    small_crystals: bool = False
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -229,8 +231,21 @@ class JointModel:
         Unless it is known to be tissue, all of it may as well be a glass; where tissue is presumed, what is not
         amorphous mineral may be a polymer: there is more or less of what scatters as much, and crystals are less or
         more of the whole. Beside a standard and on a known scale, which weigh the crystals by themselves, there is as
-        much of it as they leave.
+        much of it as they leave. Maxima that amorphous scattering does not describe may as well be those of crystals of
+        a few nanometres.
         """
+        kinds = self._kinds(compositions, seed)
+        if not self.small_crystals or self.thermal is not None or not self.weighs_crystals:
+            return kinds
+        crystals, soft = compositions.copy(), [ORGANIC, WATER, AMORPHOUS]
+        crystals[:, OTHER] += crystals[:, soft].sum(axis=1)
+        crystals[:, soft] = 0.0
+        small = priors.SMALL_CRYSTALS_PROBABILITY
+        reading = Reading(probability=small, compositions=crystals, growth=np.ones(len(crystals)))
+        return (*(replace(each, probability=each.probability * (1.0 - small)) for each in kinds), reading)
+
+    def _kinds(self, compositions: FloatArray, seed: int) -> tuple[Reading, ...]:
+        """Readings of amorphous matter by its kind."""
         as_fitted = Reading(probability=1.0, compositions=compositions, growth=np.ones(len(compositions)))
         weighed = self.standard is not None or self.scale_is_known
         told = not self.presumed if self.tissue else weighed  # crystals are all that is told of an unknown kind
@@ -447,6 +462,7 @@ def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all
     tissue: bool = True,
     presumed: bool = False,
     surface: float = 1.0,
+    small_crystals: bool = False,
 ) -> JointModel:
     """Put evidence (one of the two at least) and the priors of the constants together.
 
@@ -454,7 +470,7 @@ def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all
     otherwise. `bias_std` is the relative standard uncertainty of crystalline against amorphous scattering.
     `aliquot_std` is the standard uncertainty of the difference between the two aliquots, mass fraction; used only where
     both instruments contribute, half of its square for each. `surface` is that of the apatite's crystals over that of
-    bone's. AnalysisError where neither evidence is given.
+    bone's. Broad maxima may be those of `small_crystals`. AnalysisError where neither evidence is given.
     """
     if xrd is None and thermal is None:
         raise AnalysisError("nothing to compose: neither a diffraction fit nor a thermal balance was given.")
@@ -507,6 +523,7 @@ def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all
         absent=absent,
         tissue=tissue,
         presumed=presumed,
+        small_crystals=small_crystals,
         xrd=xrd,
         thermal=thermal,
         standard=standard,

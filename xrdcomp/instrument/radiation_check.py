@@ -6,6 +6,7 @@ Nothing is changed: wavelength and slits are the user's to state.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification, fit_and_search
 from xrdcomp.search.templates import COLD_VARIANTS, candidate, library, searched_phases
+from xrdcomp.units import BoolArray
 
 _TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
@@ -28,6 +30,10 @@ _SEARCHED_TUBES = _TUBES[:3]  # molybdenum has ten times the reflections in rang
 _ALL_TUBES = ("CuKa", *_TUBES, "AgKa")
 _REFLECTIONS = 6
 _MOST_SEEN = 5  # of them, with which a search with that tube is worth its time
+_TEXTURED = 9.0  # χ² per reflection about their ratio that texture makes
+_SMALLEST_SPACING = 1.2  # Å: the strongest reflections of most phases are above, thousands of weak ones below
+_FEWEST_POINTS = 200
+_ENOUGH_POINTS = 4000  # of a scan that is searched with another tube
 _IN_RATIO = 1.0  # χ² per reflection; reflections met by chance are at 2 and more
 _SIZES_NM = (60.0,)
 _SAME_TUBE = 0.01  # relative difference of wavelengths
@@ -195,7 +201,10 @@ def _searched_with(
 
     Cubic phases alone do not count: a cubic crystal of no list is one of the list with another tube.
     """
-    met = _best_met(pattern, instruments, recipe, blank, seen=_MOST_SEEN, in_ratio=np.inf)
+    pattern = _coarser(pattern)
+    met = _best_met(
+        pattern, instruments, recipe, blank, seen=_MOST_SEEN, in_ratio=_TEXTURED, cubic=False, d_min=_SMALLEST_SPACING
+    )
     if met is None:
         return None
     with_it = fit_and_search(pattern, phases, instruments[met[0]], recipe.fit, recipe.identification, blank=blank)
@@ -206,6 +215,24 @@ def _searched_with(
     return _Searched(met[0], names, with_it.fit.gof_of_phases) if systems - {"cubic"} else None
 
 
+def _part(pattern: Pattern, kept: BoolArray) -> Pattern:
+    """The points of a scan that are `kept`."""
+    if kept.all():
+        return pattern
+    x, y, sigma = (a[kept] for a in (pattern.two_theta, pattern.intensity, pattern.sigma))
+    return replace(pattern, two_theta=x, intensity=y, sigma=sigma)
+
+
+def _coarser(pattern: Pattern) -> Pattern:
+    """Means of as many neighbouring points as leave enough to search."""
+    n = len(pattern.two_theta) // _ENOUGH_POINTS
+    if n < 2:
+        return pattern
+    end = len(pattern.two_theta) // n * n
+    x, y, variance = (a[:end].reshape(-1, n) for a in (pattern.two_theta, pattern.intensity, pattern.sigma**2))
+    return replace(pattern, two_theta=x.mean(axis=1), intensity=y.mean(axis=1), sigma=np.sqrt(variance.sum(axis=1)) / n)
+
+
 def _best_met(
     pattern: Pattern,
     instruments: Mapping[str, Instrument],
@@ -214,15 +241,22 @@ def _best_met(
     *,
     seen: int = _REFLECTIONS,
     in_ratio: float = _IN_RATIO,
+    cubic: bool = True,
+    d_min: float = 0.0,
 ) -> tuple[str, Score] | None:
     """Find the tube with which six reflections of a library phase lie in place and ratio, and its score.
 
-    `seen` of the six are enough, and `in_ratio` is the χ² per reflection that they may have about their ratio.
+    `seen` of the six are enough, and `in_ratio` is the χ² per reflection that they may have about their ratio. A phase
+    may be `cubic`; spacings below `d_min` (Å) are not looked at.
     """
     found: list[tuple[str, Score]] = []
     for tube, instrument in instruments.items():
-        fit = Refinement.run(pattern, (), instrument, recipe.fit, blank=blank)
-        items = [candidate(p, fit) for p in library(recipe.identification.library) if p.quantifiable]
+        seen_d = instrument.wavelength / (2.0 * np.sin(np.radians(pattern.two_theta / 2.0))) > d_min
+        if seen_d.sum() < _FEWEST_POINTS:
+            continue
+        fit = Refinement.run(_part(pattern, seen_d), (), instrument, recipe.fit, blank=blank)
+        able = [p for p in library(recipe.identification.library) if cubic or p.crystal_system != "cubic"]
+        items = [candidate(p, fit) for p in able if p.quantifiable]
         scores = score_phases(items, search_residual(fit).projected(), variants=_VARIANTS, sizes=_SIZES_NM)
         found += [
             (tube, score)
