@@ -286,6 +286,7 @@ _SAME_ANODE = 3e-3  # relative: Kα1, Kα2 and their mean belong to one anode
 
 W_L_ALPHA = (1.476311, 1.487521)
 """Tungsten Lα1, Lα2 in ångström (Deslattes et al. 2003; 8398.2, 8335.0 eV): filament metal on the anode."""
+W_L_RATIO = 0.11  # of Lα2 to Lα1
 
 _TABLE: dict[str, tuple[tuple[float, float], ...]] = {}
 for _anode, (_a1, _a2, _b) in _K_LINES.items():
@@ -293,7 +294,7 @@ for _anode, (_a1, _a2, _b) in _K_LINES.items():
     _TABLE[f"{_anode}Ka1"] = ((_a1, 1.0),)
     _TABLE[f"{_anode}Ka2"] = ((_a2, 1.0),)
     _TABLE[f"{_anode}Kb"] = ((_b, 1.0),)
-_TABLE["WLa"] = ((W_L_ALPHA[0], 1.0), (W_L_ALPHA[1], 0.11))
+_TABLE["WLa"] = ((W_L_ALPHA[0], 1.0), (W_L_ALPHA[1], W_L_RATIO))
 RADIATIONS = MappingProxyType(_TABLE)
 """Name -> ((wavelength in ångström, weight), ...): ``CuKa`` is the doublet, ``CuKa1`` one line."""
 
@@ -356,8 +357,12 @@ def kbeta_wavelength(wavelength: float) -> float:
 
 def residual_wavelengths(wavelength: float) -> tuple[float, ...]:
     """Return Kβ of the tube with this Kα1, where it is known, and tungsten's Lα1 and Lα2, ångström."""
-    kbeta = (beta for first, _, beta in _K_LINES.values() if abs(wavelength / first - 1.0) < _SAME_ANODE)
-    return (*kbeta, *W_L_ALPHA)
+    return (*kbeta_wavelengths(wavelength), *W_L_ALPHA)
+
+
+def kbeta_wavelengths(wavelength: float) -> tuple[float, ...]:
+    """Return Kβ (Å) of the tube with this Kα1; none of a synchrotron."""
+    return tuple(beta for first, _, beta in _K_LINES.values() if abs(wavelength / first - 1.0) < _SAME_ANODE)
 
 
 def fine_profile(name: str = "hoelzer") -> FloatArray:

@@ -47,6 +47,15 @@ PHASE_INCONCLUSIVE = message_kind(
     threshold="the decision threshold of the search",
     origin="identification.false_alarm_rate",
 )
+RESIDUAL_LINES = message_kind(
+    "XRD_RESIDUAL_LINES",
+    "warning",
+    "Strong reflections show again with Kβ of the tube or with tungsten's L lines, more than a filter leaves; these "
+    "lines were fitted.",
+    remedy="Set instrument.kbeta_ratio or instrument.w_la_ratio, and check filter, monochromator and tube.",
+    threshold="two images between 5 and 40 % of their reflections, and half of the excess χ² goes with the lines",
+    origin="filtered tubes leave 0.1 to 2 %, bare copper has 20 % of Kβ",
+)
 STARTS_LATE = message_kind(
     "XRD_STARTS_LATE",
     "warning",
@@ -128,6 +137,15 @@ def angle_offset(fit: Refinement, two_theta: Any) -> Any:
     values = fit.solution.values
     lever = -np.degrees(2.0 * values.get("sample_displacement_mm", 0.0) / fit.instrument.radius_mm)
     return values.get("zero_shift", fit.instrument.zero_shift) + lever * np.cos(np.radians(two_theta / 2.0))
+
+
+def residual_lines_message(fit: FitResult) -> Diagnostic:
+    """Message on the residual emission lines that a fit has."""
+    names = {"kbeta_ratio": "Kβ of the tube", "w_la_ratio": "tungsten Lα"}
+    found = {key: fit.parameters[key].value for key in names if key in fit.parameters}
+    shares = " and ".join(f"{names[key]} ({100.0 * value:.1f} % of Kα1)" for key, value in found.items())
+    text = f"Strong reflections show again with {shares}: their images are no phase, and the lines were fitted. "
+    return RESIDUAL_LINES(text + RESIDUAL_LINES.remedy, **found)
 
 
 # ---- PhaseResult of each phase that was asked after: fitted, absent, or not to be told apart

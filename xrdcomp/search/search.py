@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Record, one_screen, presenter
+from xrdcomp.data import Diagnostic, EmissionLine, Instrument, Pattern, Phase, Record, one_screen, presenter
 from xrdcomp.phases.library import list_phases, load_phase, load_phases
 from xrdcomp.physics import elements, reflections
 from xrdcomp.recipe import FitRecipe, IdentificationRecipe, Recipe
@@ -64,7 +64,10 @@ _LEAST_MAXIMUM = 0.1  # of the highest, of one that a phase must have
 _OWN = 0.1  # of a phase's highest intensity, below which an angle is beside its reflections
 _EXPLAINED = 0.3  # of a peak's height: grains make a phase's own reflections three times as high, seldom more
 _MOST = 80
-_IMAGE = 0.05  # of a reflection's height: residual Kβ and tungsten stay below
+_IMAGE = 0.05  # of a reflection's height: residual Kβ and tungsten of a filtered tube stay below
+_MOST_IMAGE = 0.4  # of it: bare copper has a fifth
+_FEWEST_IMAGES = 2
+_EXPLAINED_BY_LINES = 0.5  # of the excess χ²
 _TOP_REFLECTIONS = 8
 _WEAKEST = 0.02  # of the strongest reflection: those below have no place in the pattern
 _WEAKEST_OF_TEXTURED = 3e-3  # of the strongest reflection, and
@@ -184,6 +187,32 @@ def unknown_reflections(search: SearchResidual) -> list[UnknownReflection]:
         )
         out.append(found)
     return out
+
+
+def strong_residual_lines(search: SearchResidual, unknown: Sequence[UnknownReflection]) -> tuple[EmissionLine, ...]:
+    """Emission lines, with weights to start from, that peaks of no phase ask for: images of its strongest reflections.
+
+    Kβ without a filter, or L of much tungsten on the anode; fainter ones are reckoned with as they are. None where the
+    instrument has such lines already.
+    """
+    instrument, grid = search.fit.instrument, search.grid
+    if any(line.label for line in instrument.emission_lines):
+        return ()
+    peaks, wavelength = _peaks(unknown, residual_peaks(search)), instrument.wavelength
+    own = [_own_reflections(search, i) for i in range(len(search.fit.phases))]
+    lines: list[EmissionLine] = []
+    for label, others in (("kbeta", elements.kbeta_wavelengths(wavelength)), ("w_la", elements.W_L_ALPHA)):
+        ratios: list[float] = []
+        for each in own if others else ():
+            image = np.degrees(2.0 * np.arcsin(np.sin(np.radians(each.two_theta / 2.0)) * others[0] / wavelength))
+            near = np.abs(peaks.two_theta[:, None] - image) < grid.peak_fwhm
+            ratio = np.where(near, peaks.height[:, None] / each.height, 0.0).max(axis=0, initial=0.0)
+            ratios += ratio[(ratio > _IMAGE) & (ratio < _MOST_IMAGE)].tolist()
+        if len(ratios) >= _FEWEST_IMAGES:
+            weights = np.median(ratios) * np.array([1.0, elements.W_L_RATIO])
+            pairs = zip(others, weights, strict=False)
+            lines += [EmissionLine(wavelength=x, weight=float(weight), label=label) for x, weight in pairs]
+    return tuple(lines)
 
 
 def broad_reflections(search: SearchResidual) -> list[UnknownReflection]:
@@ -643,6 +672,14 @@ def fit_and_search(  # noqa: PLR0913 - what is measured, what is known, what is 
         found = search.report()
     elif free and search.exchange_member(found.phases):
         found = search.report()
+    if lines := strong_residual_lines(search.residual, search.unknown):
+        with_lines = replace(instrument, emission_lines=(*instrument.emission_lines, *lines))
+        again = fit_and_search(
+            pattern, phases, with_lines, fit, recipe, blank=blank, measured=measured, named=named, standard=standard
+        )
+        left, without = again.fit.gof_of_phases**2 - 1.0, found.fit.gof_of_phases**2 - 1.0
+        if left < _EXPLAINED_BY_LINES * without:
+            return replace(again, messages=(report.residual_lines_message(again.fit), *again.messages))
     # what it is embedded in may not have stood out before the other phases were found
     embedded = search.residual.fit.with_polymer()
     if embedded is not search.residual.fit:
