@@ -197,6 +197,7 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
             fit, found, thermal, setup.recipe.composition,
             kind=setup.recipe.specimen.kind, internal_standard=setup.spike, known_scale=quantities.scale,
             unidentified=search.unidentified_mass if search is not None else None, other_tube=other_tube,
+            metal_share=search.metal_share if search is not None else 0.0,
         )  # fmt: skip
     holder: tuple[Diagnostic, ...] = ()
     if fit is not None and sample.blank is not None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from xrdcomp.analysis import analyze
+from xrdcomp.data import Pattern
+from xrdcomp.phases.library import load_phase
+from xrdcomp.results import UnexplainedPeak
+from xrdcomp.search.metals import metal_among
 from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.simulate.xrd import expected_pattern, measure
+
+WAVELENGTH = 1.540598
 
 
 @pytest.mark.parametrize(("kbeta", "tungsten"), [(0.2, 0.0), (0.15, 0.1)])
@@ -20,3 +31,54 @@ def test_lines_of_an_unfiltered_tube_are_no_crystals(kbeta: float, tungsten: flo
     assert result.composition.components.get("unidentified_crystalline") is None
     assert result.composition.identifiable_sums["crystalline"].high > 0.99
     assert {phase.id for phase in result.phases if phase.decision == "detected"} == {"hydroxyapatite", "calcite"}
+
+
+def with_metal(folder: Path, edge: float, share: float, *, apatite: float) -> Pattern:
+    """Scan of apatite and protein with the lines of aluminium, of some cell edge (Å)."""
+    file = folder / "metal.cif"
+    cell = "".join(f"_cell_length_{axis} {edge}\n" for axis in "abc")
+    cell += "".join(f"_cell_angle_{angle} 90\n" for angle in ("alpha", "beta", "gamma"))
+    sites = "_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n"
+    file.write_text(f"data_metal\n{cell}_space_group_name_H-M_alt 'F m -3 m'\nloop_\n{sites}Al1 Al 0 0 0\n")
+    metal = replace(load_phase(str(file)), id="metal")
+    rest = 1.0 - share
+    model = SpecimenModel(
+        specimen_id="in a holder", apatite=apatite * rest, protein=(1.0 - apatite) * rest, other={"metal": share}
+    )
+    conditions, rng = XrdConditions(peak_counts=8000.0), np.random.default_rng(2)
+    phases = {"metal": metal, model.apatite_model.phase: load_phase(model.apatite_model.phase)}
+    expected = expected_pattern(model, conditions, phases, rng)
+    return measure(expected.two_theta, expected.specimen + expected.background, conditions, rng, "in a holder")
+
+
+@pytest.mark.parametrize("apatite", [0.0, 0.6])
+def test_lines_of_a_holder_are_told(tmp_path: Path, apatite: float) -> None:
+    """They may be no part of the specimen: the unidentified crystals reach nothing, and the rest all of it."""
+    result = analyze(with_metal(tmp_path, 4.0496, 0.15, apatite=apatite))
+    told = next(message for message in result.messages if message.code == "XRD_METAL_LINES")
+    assert told.facts["metal"] == "aluminium"
+    unknown = result.composition.components["unidentified_crystalline"]
+    assert unknown is not None
+    assert unknown.low < 0.005
+    assert unknown.high > 0.15, "metal in the specimen, as it is here, is held as well"
+    crystalline = result.composition.identifiable_sums["crystalline"]
+    assert crystalline.low <= apatite <= crystalline.high
+
+
+def test_a_cubic_crystal_of_another_cell_is_no_metal(tmp_path: Path) -> None:
+    result = analyze(with_metal(tmp_path, 4.16, 0.15, apatite=0.6))
+    assert "XRD_METAL_LINES" not in {message.code for message in result.messages}
+
+
+def test_peaks_that_chance_puts_on_a_metal_name_none() -> None:
+    """Of two hundred crowds of forty peaks none holds four reflections at their places for certain."""
+    rng, named = np.random.default_rng(4), 0
+    for _ in range(200):
+        angles = np.sort(rng.uniform(8.0, 88.0, 40))
+        d = WAVELENGTH / (2.0 * np.sin(np.radians(angles / 2.0)))
+        peaks = [
+            UnexplainedPeak(two_theta=float(x), d_spacing=float(y), z=20.0, height=1.0, area=float(a), candidates=())
+            for x, y, a in zip(angles, d, rng.lognormal(0.0, 1.0, 40), strict=True)
+        ]
+        named += metal_among(peaks, WAVELENGTH, (5.0, 90.0), 0.1, np.zeros(0)) is not None
+    assert named <= 2

@@ -595,11 +595,13 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     known_scale: tuple[float, float] | None = None,
     unidentified: tuple[float, float] | None = None,
     other_tube: bool = False,
+    metal_share: float = 0.0,
 ) -> Composition:
     """Composition as `xrdcomp.stages.compose` describes it, without the messages of the rules.
 
     `kind` is ``specimen.kind``; by itself a specimen is tissue where a biomineral was found. With `other_tube` the
-    pattern does not count, because another radiation than that of the fit explains it.
+    pattern does not count, because another radiation than that of the fit explains it. `metal_share` is the share of
+    the unidentified crystals that may be a holder's metal, and no part of the specimen.
 
     Its `consistency` holds what the two instruments say of each other; the rules of `xrdcomp.checks.composition` turn
     that into messages. Of `fit` its `amounts` are used; of `phases` a phase that was not detected adds no mass.
@@ -659,8 +661,8 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     crystals = any(phase.decision == "detected" for phase in phases)
     left_over = 0.0 if fit is None else float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
     alone = amounts is not None and thermal is None
-    told = crystals or not silent or kind == "tissue"
-    small_crystals = alone and not told and left_over > priors.SMALL_CRYSTALS_MISFIT
+    known = crystals or not silent or kind == "tissue"
+    small_crystals = alone and not known and left_over > priors.SMALL_CRYSTALS_MISFIT
     messages += _on_small_crystals(left_over) if small_crystals else ()
     if fit is not None and silent and not (crystals and describes_pattern(fit.gof, fit.rwp)):
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
@@ -685,6 +687,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         tissue=kind == "tissue" or (kind == "auto" and (thermal is not None or biomineral)),
         presumed=kind == "auto" and thermal is None,
         small_crystals=small_crystals,
+        metal_share=metal_share,
     )  # fmt: skip
     stated = found.components.get("organic") or found.identifiable_sums.get("organic_and_water")
     if kind == "auto" and thermal is None and biomineral and stated is not None:
@@ -815,6 +818,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     lattice_carbonate: float | None = None,
     surface: float = 1.0,
     small_crystals: bool = False,
+    metal_share: float = 0.0,
 ) -> Composition:
     """Composition from amounts and a mass balance, without a fit; arguments as in `compose`.
 
@@ -823,7 +827,8 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     Where the specimen is no `tissue`, its amorphous matter may be glass, silica, polymer or organic alike: X-rays alone
     then give its sum only, and with the uncertainty of matter of unknown kind. Where tissue is `presumed`, by nothing
     but its mineral, values are those of tissue; intervals, standard deviations and draws hold the other kinds too. With
-    `small_crystals` amorphous scattering may by X-rays alone be that of crystals as well.
+    `small_crystals` amorphous scattering may by X-rays alone be that of crystals as well; a `metal_share` of the
+    unidentified crystals may be no part of the specimen.
 
     The reported values are posterior means, so that they sum to one; intervals are 95 %. The model is
     described in `xrdcomp.composition.model`, the sampling in `xrdcomp.composition.sampler`. The more the evidence
@@ -856,6 +861,7 @@ def compose_evidence(  # noqa: PLR0913 - two evidences and what is known of them
     model = build_model(
         evidence, thermal, standard=standard, known_scale=log_scale, bias_std=bias_std, aliquot_std=recipe.aliquot_std,
         tissue=tissue, presumed=tissue and presumed, surface=surface, small_crystals=small_crystals,
+        metal_share=metal_share,
     )  # fmt: skip
     best = best_fit(model)
     consistency = _consistency(model, best, bias_std=bias_std, lattice_carbonate=lattice_carbonate)

@@ -30,7 +30,7 @@ in x; that is what the sampler uses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -70,6 +70,12 @@ class Reading:
     growth: FloatArray
 
 
+def _with_odds(readings: Sequence[Reading], other: Reading) -> tuple[Reading, ...]:
+    """Readings with one more, which takes its probability from the others."""
+    left = 1.0 - other.probability
+    return (*(replace(each, probability=each.probability * left) for each in readings), other)
+
+
 @dataclass(frozen=True, kw_only=True)
 class JointModel:
     """Evidence and constants of one specimen.
@@ -79,7 +85,7 @@ class JointModel:
     input of the uncertainty budget. `tissue` says whether amorphous scattering may be read as organic matter, water and
     amorphous calcium phosphate; it is `presumed` where nothing but a mineral of tissue says so. `absent` are positions
     in ``PARTS`` of what is taken not to be there. Amorphous scattering may be that of `small_crystals` where the fit
-    does not describe it.
+    does not describe it; a `metal_share` of the crystals of no phase may be a holder's.
     """
 
     xrd: XrdEvidence | None
@@ -93,6 +99,7 @@ class JointModel:
     tissue: bool = True
     presumed: bool = False
     small_crystals: bool = False
+    metal_share: float = 0.0
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -235,14 +242,31 @@ class JointModel:
         a few nanometres.
         """
         kinds = self._kinds(compositions, seed)
+        if self.metal_share > 0.0 and compositions.shape[1] > UNSEEN:
+            kinds = _with_odds(kinds, self._without_metal(compositions))
         if not self.small_crystals or self.thermal is not None or not self.weighs_crystals:
             return kinds
         crystals, soft = compositions.copy(), [ORGANIC, WATER, AMORPHOUS]
         crystals[:, OTHER] += crystals[:, soft].sum(axis=1)
         crystals[:, soft] = 0.0
         small = priors.SMALL_CRYSTALS_PROBABILITY
-        reading = Reading(probability=small, compositions=crystals, growth=np.ones(len(crystals)))
-        return (*(replace(each, probability=each.probability * (1.0 - small)) for each in kinds), reading)
+        return _with_odds(kinds, Reading(probability=small, compositions=crystals, growth=np.ones(len(crystals))))
+
+    def _without_metal(self, compositions: FloatArray) -> Reading:
+        """The specimen without the metal: mineral has its place where thermogravimetry weighs it, else everything.
+
+        Where hardly anything else is there, the metal is the specimen.
+        """
+        out, mineral = compositions.copy(), [H, AMORPHOUS, OTHER, UNSEEN]
+        metal = self.metal_share * out[:, UNSEEN]
+        out[:, UNSEEN] -= metal
+        places = mineral if self.thermal is not None else list(range(out.shape[1]))
+        rest = out[:, places].sum(axis=1)
+        growth = np.where(rest > priors.LITTLE * metal, 1.0 + metal / np.maximum(rest, 1e-12), 1.0)
+        out[:, places] *= growth[:, None]
+        alone = rest <= priors.LITTLE * metal
+        out[alone] = compositions[alone]
+        return Reading(probability=priors.HOLDER_PROBABILITY, compositions=out, growth=growth)
 
     def _kinds(self, compositions: FloatArray, seed: int) -> tuple[Reading, ...]:
         """Readings of amorphous matter by its kind."""
@@ -463,6 +487,7 @@ def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all
     presumed: bool = False,
     surface: float = 1.0,
     small_crystals: bool = False,
+    metal_share: float = 0.0,
 ) -> JointModel:
     """Put evidence (one of the two at least) and the priors of the constants together.
 
@@ -470,7 +495,8 @@ def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all
     otherwise. `bias_std` is the relative standard uncertainty of crystalline against amorphous scattering.
     `aliquot_std` is the standard uncertainty of the difference between the two aliquots, mass fraction; used only where
     both instruments contribute, half of its square for each. `surface` is that of the apatite's crystals over that of
-    bone's. Broad maxima may be those of `small_crystals`. AnalysisError where neither evidence is given.
+    bone's. Broad maxima may be those of `small_crystals`, and a `metal_share` of the crystals of no phase a
+    holder's. AnalysisError where neither evidence is given.
     """
     if xrd is None and thermal is None:
         raise AnalysisError("nothing to compose: neither a diffraction fit nor a thermal balance was given.")
@@ -524,6 +550,7 @@ def build_model(  # noqa: PLR0913 - two evidences and what is known of them: all
         tissue=tissue,
         presumed=presumed,
         small_crystals=small_crystals,
+        metal_share=metal_share,
         xrd=xrd,
         thermal=thermal,
         standard=standard,

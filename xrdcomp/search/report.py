@@ -23,6 +23,7 @@ from xrdcomp.results import (
     UnidentifiedCrystals,
 )
 from xrdcomp.search.detection import decision_threshold, detection_limit, surely_above
+from xrdcomp.search.metals import Metal
 from xrdcomp.search.nuisance import GRAIN_STD, ProjectedResidual, Score, matched_filter, separate_peaks
 from xrdcomp.search.templates import Candidate, bragg_share
 from xrdcomp.units import two_theta_to_d
@@ -46,6 +47,17 @@ PHASE_INCONCLUSIVE = message_kind(
     remedy="Count longer or look at the listed reflections.",
     threshold="the decision threshold of the search",
     origin="identification.false_alarm_rate",
+)
+METAL_LINES = message_kind(
+    "XRD_METAL_LINES",
+    "warning",
+    "Peaks of no phase lie where a metal has its reflections: the sample holder or another part is in the beam, or the "
+    "metal is in the specimen. The interval of the unidentified crystals reaches from nothing of it to all of it.",
+    remedy="Check the length of the beam on the specimen and the holder, or add a CIF of the metal to the phases.",
+    threshold="all reflections of the range, at one cell to four digits and one displacement, and a chance of 1 % that "
+    "peaks as dense meet them",
+    origin="an element has one cell",
+    concerns=("xrd", "composition"),
 )
 RESIDUAL_LINES = message_kind(
     "XRD_RESIDUAL_LINES",
@@ -432,13 +444,22 @@ def _verdict(fitted: Phase, other: Phase, own: Substitution, trial: Substitution
 
 
 def search_messages(
-    reports: Sequence[PhaseResult], peaks: tuple[UnexplainedPeak, ...], *, searched: bool = True
+    reports: Sequence[PhaseResult],
+    peaks: tuple[UnexplainedPeak, ...],
+    *,
+    searched: bool = True,
+    metal: Metal | None = None,
 ) -> tuple[Diagnostic, ...]:
     """Name peaks that no phase explains, and phases neither shown nor excluded, of a search or a fit of named phases.
 
-    `searched` says whether the library was searched.
+    `searched` says whether the library was searched; some of the peaks may be those of a `metal`.
     """
     out = []
+    if metal is not None:
+        angles = ", ".join(f"{angle:.2f}°" for angle in metal.two_theta)
+        text = f"Peaks at {angles} are where {metal.name} has its reflections: a sample holder or another part in the "
+        text += f"beam, or the metal in the specimen. {METAL_LINES.remedy}"
+        out.append(METAL_LINES(text, metal=metal.name, share=metal.share))
     if peaks:
         listed = "; ".join(str(peak) for peak in peaks[:5])
         whose = "outside the library (add its CIF to the phases)"

@@ -21,6 +21,7 @@ from xrdcomp.refinement.unsought import rise_without
 from xrdcomp.results import FitResult, PhaseList, PhaseResult, UnexplainedPeak, UnidentifiedCrystals
 from xrdcomp.search import nuisance, overlaps, report, templates
 from xrdcomp.search.detection import INDEPENDENT_CELLS, detection_rule, number_searched
+from xrdcomp.search.metals import Metal, metal_among
 from xrdcomp.search.nuisance import (
     BACKGROUND_STD,
     GRAIN_STD,
@@ -565,7 +566,7 @@ class Identification(Record):
     """The fit with every accepted phase, one PhaseResult for every phase asked after, and what no phase explains.
 
     `phases` is a `PhaseList`, so that ``found.phases["calcite"]`` works; `unexplained` are peaks of no phase,
-    `unidentified` the crystals that they amount to.
+    `unidentified` the crystals that they amount to. Some of the peaks may be those of a `metal`, as of a holder.
     """
 
     fit: FitResult
@@ -573,6 +574,12 @@ class Identification(Record):
     unexplained: tuple[UnexplainedPeak, ...]
     messages: tuple[Diagnostic, ...]
     unidentified: UnidentifiedCrystals | None = None
+    metal: Metal | None = None
+
+    @property
+    def metal_share(self) -> float:
+        """Share of the unidentified crystals that may be a metal of the holder."""
+        return 0.0 if self.metal is None else self.metal.share
 
     @property
     def unidentified_mass(self) -> tuple[float, float] | None:
@@ -1112,7 +1119,10 @@ class _Search:
         start = self._weighed(self.start) if self.named and self.start is not search.fit else fit
         asked = {p.id for p in start.phases} if self.named else {self.standard} - {""}
         known = tuple(candidate(p, fit) for p in (*fit.phases, *(s.phase for s in self.scores.values())))
-        peaks = self._unexplained(known)
+        peaks, x = self._unexplained(known), search.grid.two_theta
+        fitted = np.concatenate([np.zeros(0), *(item.d_spacing for item in known[: len(fit.phases)])])
+        ends = float(x[0]), float(x[-1])
+        metal = metal_among(peaks, fit.instrument.wavelength, ends, search.grid.peak_fwhm, fitted)
         foreign = unidentified_crystals(fit, search, peaks, known)
         shown = start if self.named else fit
         # phases were named, apatite not among them, and it was found: its members are compared where it is
@@ -1154,8 +1164,9 @@ class _Search:
             fit=shown.result(),
             phases=PhaseList(reports),
             unexplained=peaks,
-            messages=report.search_messages(reports, peaks, searched=self.recipe.search),
+            messages=report.search_messages(reports, peaks, searched=self.recipe.search, metal=metal),
             unidentified=foreign if shown.quality != "useless" else None,
+            metal=metal if foreign is not None else None,
         )
 
     def _weighed(self, fit: Refinement) -> Refinement:
