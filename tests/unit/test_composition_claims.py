@@ -123,6 +123,21 @@ def coincident(name: str, *, excluded: bool = False) -> PhaseResult:
     return replace(phase(name, "inconclusive"), detection_limit=None, evidence=evidence)
 
 
+@pytest.mark.parametrize(("probability", "open_member"), [(None, True), (0.3, True), (1e-3, False)])
+def test_a_member_of_small_probability_leaves_nothing_open(probability: float | None, open_member: bool) -> None:
+    own = MemberComparison(cell_difference=0.0, fits_better=False, excluded_as_main=False, probability=0.7)
+    member = replace(own, probability=probability)
+    other = coincident("fluorapatite")
+    other = replace(other, evidence=replace(other.evidence, member=member))
+    apatite = found("hydroxyapatite", 0.12)
+    if probability is not None:
+        apatite = replace(apatite, evidence=replace(apatite.evidence, member=own))
+    claims = by_id(
+        evaluate_claims(compose_evidence(xrd_amounts(PURE), balance(PURE)), [apatite, other, *searched()[1:]])
+    )
+    assert ("not determined" in claims["hydroxyapatite_present"].statement) is open_member
+
+
 @pytest.mark.parametrize(
     ("fitted", "other", "excluded", "verdict", "words"),
     [

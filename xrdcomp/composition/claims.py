@@ -41,6 +41,7 @@ escaped."""
 _VISIBLE = 0.01
 """Mass fraction of hydroxyapatite that counts as present where no search decided, or could."""
 _APATITE = "crystalline_hydroxyapatite"
+_UNLIKELY = 0.05  # probability of a member of the apatite family, below which it is not one of those in question
 _NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 
 
@@ -164,6 +165,16 @@ def _is_hydroxyl(phase: PhaseResult) -> bool:
     return phase.is_apatite and phase.facts.end_member not in ("fluorapatite", "chlorapatite")
 
 
+def _may_be_main(phase: PhaseResult, hydroxyl_share: float) -> bool:
+    """Tell whether a member of the family may be the apatite that was found, by its probability where it has one."""
+    member = phase.evidence.member
+    if member is None or member.probability is None:
+        return True
+    # the structures of an end member share its probability: a small one of each is none of it
+    whole = hydroxyl_share if _is_hydroxyl(phase) else member.probability
+    return max(whole, member.probability) >= _UNLIKELY
+
+
 _Finding = tuple[float | None, str]
 """Probability, None where it is open, and the evidence in words."""
 
@@ -281,7 +292,11 @@ class _Specimen:
         hydroxyl = _is_hydroxyl(fitted)
         what = "hydroxyapatite was found" if hydroxyl else f"apatite was found, fitted as {fitted.name or fitted.id}"
         text = f"Crystalline {what}: {amount}"
-        unlike = [phase.name or phase.id for phase in others if not (hydroxyl and _is_hydroxyl(phase))]
+        unlike = [
+            phase.name or phase.id
+            for phase in others
+            if not (hydroxyl and _is_hydroxyl(phase)) and _may_be_main(phase, self.hydroxyl_share)
+        ]
         if unlike:
             text += "; its member of the apatite family is not determined, "
             text += f"the reflections of {', '.join(unlike)} coincide"

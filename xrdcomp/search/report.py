@@ -93,6 +93,7 @@ _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
 _INTENSITY_POINTS = 5.0  # to the width of the narrowest reflection; fewer move what the cell decides
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
 _LOST = 30.0  # of a log-likelihood below that of the member found, from which on it need not be known
+UNLIKELY_MEMBER = 0.05  # probability of being the main apatite, below which a member is not one of those in question
 _FAR_FROM_CELL = 50.0  # χ² from which on an apatite of other elements is likelier than the member
 OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
 UNKNOWN_LOG_STD = 1.1  # of ln of the scattering per gram of unknown crystals: a factor of three
@@ -348,7 +349,11 @@ def other_member(fitted: Phase, other: Phase, told: Findings) -> PhaseResult:
         why = cell_off if member.cell_difference > _CELL_RULED_OUT else "its intensities are not those found"
         reason = f"not the main apatite: {why}; a small share beside it would hide under the reflections of {fitted.id}"
     else:
-        reason = f"apatite, member of the family not determined: its reflections coincide with those of {fitted.id}"
+        coincide = f"its reflections coincide with those of {fitted.id}"
+        if member.probability is not None and member.probability < UNLIKELY_MEMBER:
+            reason = f"probably not the main apatite, by cell and intensities, but {coincide}"
+        else:
+            reason = f"apatite, member of the family not determined: {coincide}"
         reason += ", and it describes cell and intensities better" if member.fits_better else ""
     evidence = DetectionEvidence(rule=told.rule, reason=reason, fitted=False, member=member)
     return _result(other, "inconclusive", evidence, detection_limit=None)
