@@ -77,11 +77,12 @@ RESPONSE_NOT_SOUGHT = Prior(
     origin="half to all of it, the rest goes to the background",
 )  # fmt: skip
 CARBONATE_INTENSITY = Prior(
-    name="carbonate_intensity", mean=0.0, std=0.35, low=-1.0, high=1.2, input="carbonate_site",
+    name="carbonate_intensity", mean=-0.1, std=0.2, low=-1.0, high=1.2, input="carbonate_site",
     meaning="ε: Bragg intensity that goes with a gram of carbonate in the lattice, relative to hydroxyapatite",
-    origin="structure factors of 3 to 6 wt% of CO3: 0.56 with carbon for phosphorus alone, which leaves a charge, 0.0 "
-    "with sodium for it, -0.1 with half a calcium missing for each, -0.6 with a calcium and a hydroxyl; middle and "
-    "standard deviation of a uniform distribution between the extremes",
+    origin="structure factors of 3 to 6 wt% of CO3 in a lattice that stays neutral: -0.1 with sodium for calcium, -0.2 "
+    "with half a calcium missing for each or with a calcium and a hydroxyl, -0.2 to -0.3 in the channel for two "
+    "hydroxyls; the standard deviation is their range, as atoms beside a carbonate move. With a charge left it would "
+    "be 0.5 with carbon for phosphorus alone and -0.8 with a calcium missing besides",
 )  # fmt: skip
 DIFFUSE_LOSS = 1.1
 """1 - ε of the substitution whose disorder `XrdAmounts.lattice_diffuse` is of (half a calcium missing). For all of them
