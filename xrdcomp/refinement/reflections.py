@@ -633,7 +633,7 @@ class PhaseReflections:
         instrument_sq = u * tangent**2 + v * tangent + w
         # smooth where it meets the floor: a kink would hold a descent on either side of it
         root = np.sqrt(instrument_sq**2 + 4.0 * _NARROWEST_SQ**2)
-        spread, d_spread = self._spread(values)
+        spread, d_spread = self._spread(values, slopes=slopes)
         gauss = np.sqrt(0.5 * (instrument_sq + root) + (size * share_g) ** 2 + self.smear_sq + _SPREAD_SQ * spread**2)
         lorentz = instrument.lorentzian_size / cosine + strain_width * tangent + size * share_l
         lorentz = lorentz + 4.0 * values.get(microstrain, 0.0) * tangent * _DEG + frozen.natural * tangent
@@ -651,13 +651,17 @@ class PhaseReflections:
         d_lorentz[size_mixing] = size * d_share_l
         return (gauss, d_gauss), (lorentz, d_lorentz)
 
-    def _spread(self, values: Mapping[str, float]) -> _WithSlopes:
+    def _spread(self, values: Mapping[str, float], *, slopes: bool) -> _WithSlopes:
         """Whole shift, degrees, that the nodes of each profile would divide where one stands for all, else 0."""
         instrument, frozen = self.instrument, self.frozen
+        if not frozen.alone.any():
+            return frozen.alone, {}
         height, depth = 2.0 * axial_height(instrument, values), _DEPTH_SPREAD * frozen.alone * frozen.depth
         axial = profiles.axial_shift(frozen.two_theta, height, instrument.axial_correlation)
-        slope = profiles.axial_shift_slope(frozen.two_theta, height, instrument.axial_correlation)
         spread = frozen.alone * (axial + 6.0 * frozen.flat) + values.get("transparency_mm", 0.0) * depth
+        if not slopes:
+            return spread, {}
+        slope = profiles.axial_shift_slope(frozen.two_theta, height, instrument.axial_correlation)
         return spread, {"axial_divergence": 2.0 * frozen.alone * slope, "transparency_mm": depth}
 
     def _areas(self, values: Mapping[str, float], *, slopes: bool) -> _WithSlopes:
