@@ -230,6 +230,8 @@ def test_steps_that_are_too_short_are_learned_from() -> None:
     assert_close(assumed + learned, true, atol=1e-10, because="the whole error lies along the step")
     more = _second_order(nothing, true, assumed @ moved, moved)
     assert not more.any(), "more curvature would end runs early"
+    more = _second_order(nothing, true, assumed @ moved, moved, overshot=True)
+    assert_close(true + more, assumed, atol=1e-10, because="a step that was too long says so")
     assert not _second_order(nothing, assumed, 0.01 * assumed @ moved, moved).any(), "none that leaves nothing"
 
 

@@ -36,6 +36,7 @@ _BROKEN_PROMISE = 10.0
 _SURE_OF_PROMISE = 50.0  # a promise is seldom kept to a better share than one in so many
 _MORE_THAN_PROMISED = 2.0  # the most that a descent lowers the sum of squares by, of what its first step promises
 _LEARNED = 0.1  # cosine between a step and what it missed, above which its curvature is learned
+_OVERSHOT = 0.5  # share of its promise that a step brings which was half too long
 _LEFT = 0.1  # of the curvature that was expected, below which it is not
 # Standard deviations along a step, within which derivatives stay what they are, and how near the fall of the cost must
 # come to its promise for the rest of the way to be a third of such a step at most.
@@ -361,19 +362,22 @@ class LeastSquares:
         )
 
 
-def _second_order(missing: FloatArray, hessian: FloatArray, change: FloatArray, moved: FloatArray) -> FloatArray:
-    """What the Gauss-Newton Hessian has too much of, from how a step changed the gradient.
+def _second_order(
+    missing: FloatArray, hessian: FloatArray, change: FloatArray, moved: FloatArray, *, overshot: bool = False
+) -> FloatArray:
+    """What the Gauss-Newton Hessian has too much of, or too little, from how a step changed the gradient.
 
     Near a minimum the linearised problem is wrong by the curvature of the pattern times the residual, along weakly
     determined directions by factors: the same step, a third of what is needed, is then made again and again. The
     symmetric update of rank one [as in Dennis, Gay & Welsch 1981 ACM Trans. Math. Softw. 7, 348] mends the direction
-    that was just taken. Only less curvature is learned, which makes steps longer and the end of a run later, and none
-    that would leave next to nothing.
+    that was just taken. Less curvature makes steps longer and the end of a run later; none is learned that would leave
+    next to nothing. More is learned of a step that `overshot` alone: else the next leads back nearly as far, and so on.
     """
     scale = np.sqrt(np.diag(hessian))
     wrong, step = (change - (hessian + missing) @ moved) / scale, moved * scale
     seen, left = float(wrong @ step), float(change @ moved)
-    if seen >= -_LEARNED * float(np.linalg.norm(wrong) * np.linalg.norm(step)) or left < _LEFT * (left - seen):
+    clear = _LEARNED * float(np.linalg.norm(wrong) * np.linalg.norm(step))
+    if (seen < clear if overshot else seen > -clear) or left < _LEFT * (left - seen):
         return missing
     return missing + np.outer(wrong * scale, wrong * scale) / seen
 
@@ -448,7 +452,11 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
             before = gradient
             hessian, gradient = problem.normal(state, free)
             near = distance > 0.0 and promise < max(1.0, state.cost / len(points))  # within a standard deviation
-            missing = _second_order(missing, hessian, before - gradient, moved) if near else np.zeros_like(hessian)
+            overshot = distance > 0.0 and gain < _OVERSHOT * promise
+            if near or overshot:
+                missing = _second_order(missing, hessian, before - gradient, moved, overshot=overshot)
+            else:
+                missing = np.zeros_like(hessian)
         else:
             missing = np.zeros_like(hessian)
             damping, rejected = max(damping * 8.0, _LEAST_DAMPING_AFTER_FAILURE), True
