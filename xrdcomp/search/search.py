@@ -491,7 +491,9 @@ class _Suspect:
         Broad reflections are no peaks of the residual, and amorphous scattering makes up for those that are missing.
         """
         fit = self.search.fit
-        if self.fitted.is_apatite or self.score.size_nm > _SMALL_NM or fit.goodness < _SETTLED_GOF:
+        # apatite of bone is as small, and its maxima are judged where it leaves the pattern undescribed
+        apatite = self.fitted.is_apatite and fit.describes_pattern
+        if apatite or self.score.size_nm > _SMALL_NM or fit.goodness < _SETTLED_GOF:
             return ""
         d = np.concatenate([candidate(phase, fit).d_spacing for phase in fit.phases])
         bare = 2.0 * np.degrees(np.arcsin(np.minimum(fit.instrument.wavelength / (2.0 * d), 1.0)))
