@@ -661,9 +661,9 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     crystals = any(phase.decision == "detected" for phase in phases)
     left_over = 0.0 if fit is None else float(np.sqrt(max(fit.rwp**2 - fit.rexp**2, 0.0)))
     alone = amounts is not None and thermal is None
-    known = crystals or not silent or kind == "tissue"
+    known = crystals or standard is not None or kind == "tissue"
     small_crystals = alone and not known and left_over > priors.SMALL_CRYSTALS_MISFIT
-    messages += _on_small_crystals(left_over) if small_crystals else ()
+    messages += _on_small_crystals(left_over) if small_crystals and silent else ()
     if fit is not None and silent and not (crystals and describes_pattern(fit.gof, fit.rwp)):
         # Phases may hide in what a fit leaves: √(Rwp² - Rexp²) stands for one standard deviation of what may be there.
         # Crystals of a few nanometres that the library lacks have no peaks to be found by: where no phase was found,

@@ -244,10 +244,10 @@ class JointModel:
         kinds = self._kinds(compositions, seed)
         if self.metal_share > 0.0 and compositions.shape[1] > UNSEEN:
             kinds = _with_odds(kinds, self._without_metal(compositions))
-        if not self.small_crystals or self.thermal is not None or not self.weighs_crystals:
+        if not self.small_crystals or self.thermal is not None:
             return kinds
         crystals, soft = compositions.copy(), [ORGANIC, WATER, AMORPHOUS]
-        crystals[:, OTHER] += crystals[:, soft].sum(axis=1)
+        crystals[:, UNSEEN if crystals.shape[1] > UNSEEN else OTHER] += crystals[:, soft].sum(axis=1)
         crystals[:, soft] = 0.0
         small = priors.SMALL_CRYSTALS_PROBABILITY
         return _with_odds(kinds, Reading(probability=small, compositions=crystals, growth=np.ones(len(crystals))))
