@@ -307,6 +307,8 @@ class XrdAmounts(Record):
     called_for : tuple of str
         Components that were not looked for although the pattern asks for them. What they leave open is part of
         `misfit_covariance`.
+    holder_share : float
+        Part of the amorphous scattering that may be that of a holder, whose maxima show.
     """
 
     names: tuple[str, ...]
@@ -321,6 +323,7 @@ class XrdAmounts(Record):
     flatter_halo: FloatArray | None = None
     facts: Mapping[str, PhaseFacts] = field(default_factory=dict)
     called_for: tuple[str, ...] = ()
+    holder_share: float = 0.0
 
     @property
     def sought(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from xrdcomp.data import Pattern, Phase
 from xrdcomp.phases.library import load_phase
 from xrdcomp.results import UnexplainedPeak
 from xrdcomp.search.metals import metal_among
-from xrdcomp.simulate import SpecimenModel, XrdConditions, simulate_pattern
+from xrdcomp.simulate import Hump, SpecimenModel, XrdConditions, simulate_pattern
 from xrdcomp.simulate.xrd import expected_pattern, measure
 
 WAVELENGTH = 1.540598
@@ -102,3 +102,15 @@ def test_maxima_of_small_crystals_of_no_list_are_no_apatite(tmp_path: Path) -> N
     assert not any(phase.decision == "detected" for phase in result.phases)
     unknown = result.composition.components.get("unidentified_crystalline")
     assert unknown is None or unknown.high > 0.98
+
+
+@pytest.mark.parametrize("protein", [0.0, 0.3])
+def test_a_holder_that_shows_may_have_all_that_is_amorphous(protein: float) -> None:
+    """A pure powder on glass and one beside glass look the same: the interval holds both, and it is told."""
+    specimen = SpecimenModel(specimen_id="on glass", protein=protein, other={"quartz": 1.0 - protein})
+    conditions = XrdConditions(peak_counts=8000.0, humps=(Hump(two_theta=24.0, fwhm=9.0, height=1.0),))
+    result = analyze(simulate_pattern(specimen, conditions, seed=1)[0])
+    crystalline = result.composition.identifiable_sums["crystalline"]
+    assert crystalline.low <= 1.0 - protein <= crystalline.high
+    assert crystalline.high > 0.99
+    assert "HOLDER_HUMP" in {message.code for message in result.messages}

@@ -134,7 +134,7 @@ class XrdEvidence:
     `undecided` are the masses, by position in ``COMPONENTS``, of phases in the fit that the search left undecided and
     that have no row: all but apatite, and an apatite that is little beside unknown crystals. `room` is what phases of
     the library may have beneath unknown reflections. `called_for` are the amorphous components that the fit lacks
-    although the pattern asks for them.
+    although the pattern asks for them, `holder_share` is the part of the amorphous scattering that may be a holder's.
     `apatite_open` says that the search left open whether apatite is there, and that the fit holds none. Apatite is not
     `apatite_certain` where the search left it undecided: its reflections may be another crystal's.
     """
@@ -159,6 +159,7 @@ class XrdEvidence:
     undecided: Mapping[int, float] = field(default_factory=dict)
     room: tuple[Room, ...] = ()
     called_for: tuple[str, ...] = ()
+    holder_share: float = 0.0
 
     def row(self, name: str) -> float:
         """Value of one row, 0 where it was not observed."""
@@ -371,6 +372,7 @@ def reduce_xrd(
         },
         room=() if unidentified is None else _room(phases),
         called_for=amounts.called_for,
+        holder_share=amounts.holder_share,
     )
 
 

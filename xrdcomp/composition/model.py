@@ -239,11 +239,13 @@ class JointModel:
         amorphous mineral may be a polymer: there is more or less of what scatters as much, and crystals are less or
         more of the whole. Beside a standard and on a known scale, which weigh the crystals by themselves, there is as
         much of it as they leave. Maxima that amorphous scattering does not describe may as well be those of crystals of
-        a few nanometres.
+        a few nanometres, and where a holder shows part of the amorphous scattering may be its own.
         """
         kinds = self._kinds(compositions, seed)
         if self.metal_share > 0.0 and compositions.shape[1] > UNSEEN:
             kinds = _with_odds(kinds, self._without_metal(compositions))
+        if self.xrd is not None and self.xrd.holder_share > 0.0 and self.thermal is None and self.standard is None:
+            kinds = _with_odds(kinds, self._without_holder(compositions, self.xrd.holder_share))
         if not self.small_crystals or self.thermal is not None:
             return kinds
         crystals, soft = compositions.copy(), [ORGANIC, WATER, AMORPHOUS]
@@ -266,6 +268,15 @@ class JointModel:
         out[:, places] *= growth[:, None]
         alone = rest <= priors.LITTLE * metal
         out[alone] = compositions[alone]
+        return Reading(probability=priors.HOLDER_PROBABILITY, compositions=out, growth=growth)
+
+    def _without_holder(self, compositions: FloatArray, share: float) -> Reading:
+        """The specimen less the amorphous scattering that is a holder's; one of nothing else is left as it is."""
+        out, soft = compositions.copy(), [ORGANIC, WATER, CARBONATE, AMORPHOUS]
+        out[:, soft] *= 1.0 - share
+        rest = out.sum(axis=1)
+        growth = np.where(rest > priors.LITTLE, 1.0 / np.maximum(rest, 1e-12), 1.0)
+        out = np.where(rest[:, None] > priors.LITTLE, out * growth[:, None], compositions)
         return Reading(probability=priors.HOLDER_PROBABILITY, compositions=out, growth=growth)
 
     def _kinds(self, compositions: FloatArray, seed: int) -> tuple[Reading, ...]:

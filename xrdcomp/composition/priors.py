@@ -228,7 +228,8 @@ are there at all: 0.1 % would lie beyond the limit."""
 TRACES = 0.05
 """Standard deviation of a hidden mass fraction up to which it may be of crystals that burn."""
 HOLDER_PROBABILITY = 0.5
-"""Probability that a metal whose reflections show is of the holder and no part of the specimen (judged)."""
+"""Probability that what looks like a holder, reflections of a metal or broad maxima of glass, is one and no part of the
+specimen (judged)."""
 SMALL_CRYSTALS_PROBABILITY = 0.5
 """Probability that broad maxima which the calculated amorphous scattering does not describe are reflections of crystals
 of a few nanometres: even odds, since X-rays alone do not tell them apart (judged)."""

@@ -210,6 +210,8 @@ def _write_curves(file: Path, result: SampleResult) -> None:
         arrays |= {f"amounts_{name}": getattr(amounts, name) for name in ("names", "crystalline")}
         if amounts.called_for:
             arrays["amounts_called_for"] = amounts.called_for
+        if amounts.holder_share > 0.0:
+            arrays["amounts_holder_share"] = np.array(amounts.holder_share)
         arrays["amounts_values"] = amounts.amounts
         for name in AMOUNT_ARRAYS:
             if (matrix := getattr(amounts, name)) is not None:
@@ -357,6 +359,7 @@ def _fit(
         crystalline=tuple(map(bool, curves.get("amounts_crystalline", ()))),
         facts={phase.id: phase.facts for phase in asked if phase.id in names},
         called_for=tuple(map(str, curves.get("amounts_called_for", ()))),
+        holder_share=float(curves.get("amounts_holder_share", 0.0)),
         **matrices | ({"covariance": np.empty((0, 0))} if matrices["covariance"] is None else {}),
     )
     return _record(

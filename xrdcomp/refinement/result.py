@@ -326,7 +326,9 @@ class FittedModel:
         misfit, called_for = misfit / np.outer(factors, factors), tuple[str, ...]()
         if (unsought := self.unsought) is not None:
             misfit, called_for = misfit + unsought.covariance, unsought.called_for
-        return replace(evidence.amounts, misfit_covariance=misfit, called_for=called_for)
+        shown = None if evidence.amounts.blank_measured else self.polymer_shown or self.holder_shown
+        holder = 0.0 if shown is None else min(shown.height, 1.0)
+        return replace(evidence.amounts, misfit_covariance=misfit, called_for=called_for, holder_share=holder)
 
     @cached_property
     def unsought(self) -> Unsought | None:
