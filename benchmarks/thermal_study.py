@@ -23,7 +23,6 @@ from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions, peak_reaction, vary_character, vary_conditions
 from xrdcomp.simulate.tga import simulate_reaction, simulate_standard, simulate_tga_blank, specimen_pools
 from xrdcomp.stages import analyze_tga
-from xrdcomp.thermal.balance import tga_check
 from xrdcomp.thermal.kinetics import (
     conversion_curve,
     flynn_wall_ozawa,
@@ -32,6 +31,7 @@ from xrdcomp.thermal.kinetics import (
     kissinger_akahira_sunose,
     vyazovkin,
 )
+from xrdcomp.thermal.standards import tga_check
 from xrdcomp.units import FloatArray
 
 PAGE = ROOT / "docs" / "evidence" / "thermal.md"

@@ -62,21 +62,21 @@ search.search|_NEARLY_ALL|another crystal's pattern is not small apatite's: much
 search.detection|_LIMIT_FACTOR|amount at the limit over that of one perfect template|home|share found at the limit, home
 quantification.methods|STANDARD_SPREAD|determinations on weighed mixtures|weighed mixtures|round robin
 quantification.methods|PRIOR_RELATIVE_STD|calculated constant of the area ratio|judgement|nothing yet
-thermal.balance|_ENCLOSED_C|char enclosed by mineral burns some 150 °C wide: most it loses, over the rate in the valley, °C|kinetics 1601–1899: exceeded by 9 of 68|kinetics 2101–2300
-thermal.balance|_LATE_MOST|share of the organic that leaves so late, at most|kinetics 900–1199|kinetics 2101–2300
-thermal.balance|_LATE_IN_AIR|mean and standard deviation of that loss over its bound|kinetics 1601–1899, of which a third hold such char|kinetics 2101–2300, home in air
-thermal.balance|_LATE_INERT|the same where charring goes on: anything from none to the bound|judgement|pools with and without late charring, tests/unit; kinetics 91001–91240
-thermal.balance|_GASIFIED|char that goes between 750 and 950 °C: chars of 700 °C hold hydrogen and oxygen of a tenth of their mass, and CO2, steam and traces of oxygen take some, in a swept pan none|judgement: none and a third are as credible|pools without gasification, tests/unit; kinetics 91001–91240
-thermal.balance|_GASIFIED_FROM_C|C + CO2 = 2 CO is balanced at 700 °C|thermodynamics|kinetics
-thermal.balance|_CHAIN_SHARES|shares of the loss between 360 and 450 °C of protein, and of fat and vinyl polymers|kinetics 900–1199|measured plastics, wood and digestate; kinetics 2101–2300
-thermal.balance|_CHAIN_CHAR|char of fat and vinyl polymers, 0 to 5 %|literature|kinetics 2101–2300
-thermal.balance|_MIXED_STD|a mixture's share tells its char less well|kinetics 900–1199|kinetics 2101–2300
-thermal.balance|_EARLY_SHARE|organic matter of tissue begins by 250 to 300 °C|simulated specimens, measured plastics, hydroxides, cements|own variants of gels, hydrates, clays, wood
-thermal.balance|_HALF_ORGANIC_C|half of what tissue loses goes within 65 to 100 °C, wood 50, hydroxides 25 to 38|simulated and measured runs|the same variants
-thermal.balance|_NARROW_C|moisture takes 60 to 100 °C|hydrates of own kinetics|hydrates of other kinetics
-thermal.balance|_MOST_LATE_HYDROXYL|hydroxyl of silicates: smectites 4 to 6 %, kaolinite 14, serpentine 13|formulae|clays of tests/unit
-thermal.balance|_CLAYS_LOST_IT_C|clays have lost their hydroxyl by then: kaolinite 450–600 °C, illite to 650, smectites 600–750|Földvári 2011|clays of tests/unit
-thermal.balance|_LEAST_DIOXIDE|CO2 of mineral of tissue, 2 to 8 % CO3|bone, dentine, enamel|gels of alumina, titania, boehmite, magnesia
+thermal.char|_ENCLOSED_C|char enclosed by mineral burns some 150 °C wide: most it loses, over the rate in the valley, °C|kinetics 1601–1899: exceeded by 9 of 68|kinetics 2101–2300
+thermal.char|LATE_MOST|share of the organic that leaves so late, at most|kinetics 900–1199|kinetics 2101–2300
+thermal.char|_LATE_IN_AIR|mean and standard deviation of that loss over its bound|kinetics 1601–1899, of which a third hold such char|kinetics 2101–2300, home in air
+thermal.char|_LATE_INERT|the same where charring goes on: anything from none to the bound|judgement|pools with and without late charring, tests/unit; kinetics 91001–91240
+thermal.char|_GASIFIED|char that goes between 750 and 950 °C: chars of 700 °C hold hydrogen and oxygen of a tenth of their mass, and CO2, steam and traces of oxygen take some, in a swept pan none|judgement: none and a third are as credible|pools without gasification, tests/unit; kinetics 91001–91240
+thermal.char|_GASIFIED_FROM_C|C + CO2 = 2 CO is balanced at 700 °C|thermodynamics|kinetics
+thermal.char|_CHAIN_SHARES|shares of the loss between 360 and 450 °C of protein, and of fat and vinyl polymers|kinetics 900–1199|measured plastics, wood and digestate; kinetics 2101–2300
+thermal.char|_CHAIN_CHAR|char of fat and vinyl polymers, 0 to 5 %|literature|kinetics 2101–2300
+thermal.char|_MIXED_STD|a mixture's share tells its char less well|kinetics 900–1199|kinetics 2101–2300
+thermal.nature|_EARLY_SHARE|organic matter of tissue begins by 250 to 300 °C|simulated specimens, measured plastics, hydroxides, cements|own variants of gels, hydrates, clays, wood
+thermal.nature|_HALF_ORGANIC_C|half of what tissue loses goes within 65 to 100 °C, wood 50, hydroxides 25 to 38|simulated and measured runs|the same variants
+thermal.nature|_NARROW_C|moisture takes 60 to 100 °C|hydrates of own kinetics|hydrates of other kinetics
+thermal.nature|_MOST_LATE_HYDROXYL|hydroxyl of silicates: smectites 4 to 6 %, kaolinite 14, serpentine 13|formulae|clays of tests/unit
+thermal.nature|_CLAYS_LOST_IT_C|clays have lost their hydroxyl by then: kaolinite 450–600 °C, illite to 650, smectites 600–750|Földvári 2011|clays of tests/unit
+thermal.nature|_LEAST_DIOXIDE|CO2 of mineral of tissue, 2 to 8 % CO3|bone, dentine, enamel|gels of alumina, titania, boehmite, magnesia
 thermal.losses|_KNEE_OXIDISING|char burns in minutes on a hold in air|bone of own kinetics|holds of the field cases
 thermal.losses|_KNEE_INERT|nothing tells which loss goes on|judgement|programmes of other kinetics
 thermal.losses|_SHARED_STD|of what carbonate and salts lose together|24 specimens with 1.5 to 8 % of salt|kinetics, salts

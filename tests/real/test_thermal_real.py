@@ -18,7 +18,7 @@ from xrdcomp.errors import ReadError
 from xrdcomp.io.front import read_tga
 from xrdcomp.results import TgaResult, TgaStep
 from xrdcomp.stages import analyze_tga
-from xrdcomp.thermal.balance import tga_check
+from xrdcomp.thermal.standards import tga_check
 
 pytestmark = pytest.mark.fixtures
 

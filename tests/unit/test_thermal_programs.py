@@ -38,8 +38,8 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import Recipe, SpecimenRecipe, ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.stages import analyze_tga, compose
-from xrdcomp.thermal.balance import tga_check
 from xrdcomp.thermal.curve import _LEAST_FILTERED, _WINDOWS, _filtered_jump, shift_with_rate
+from xrdcomp.thermal.standards import tga_check
 from xrdcomp.units import CO2_PER_CARBONATE
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)

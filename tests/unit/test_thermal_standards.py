@@ -9,8 +9,8 @@ from tests.helpers import assert_close
 from tests.unit.thermal_curves import run_of
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.thermal.balance import STANDARDS, tga_check
 from xrdcomp.thermal.curve import smoothed_curve
+from xrdcomp.thermal.standards import STANDARDS, tga_check
 
 NO_BUOYANCY = ThermalRecipe(pan_volume_cm3=0.0, sample_density_g_cm3=1e6)
 OXALATE = ((0.12329, 165.0, 8.0), (0.19170, 480.0, 7.0), (0.30119, 690.0, 12.0))

@@ -225,7 +225,7 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
 @shared.format_option
 def tga_check(file: str, **options: Any) -> None:
     """Compare the steps of a standard with theory; exit code 1 where one does not hold."""
-    from xrdcomp.thermal.balance import tga_check as check_standard
+    from xrdcomp.thermal.standards import tga_check as check_standard
 
     recipe = shared.build_recipe(options)
     run, blank = shared.read_tga_as_told(file, options["blank"], options)

@@ -24,8 +24,9 @@ from xrdcomp.instrument.history import CheckRun, Kind, stated_time
 from xrdcomp.io.front import read_empty_pan, read_tga, read_xrd
 from xrdcomp.recipe import Recipe
 from xrdcomp.results import Estimate
-from xrdcomp.thermal.balance import STANDARDS as STOICHIOMETRIC
-from xrdcomp.thermal.balance import mass_balance, tga_check
+from xrdcomp.thermal.balance import mass_balance
+from xrdcomp.thermal.standards import STANDARDS as STOICHIOMETRIC
+from xrdcomp.thermal.standards import tga_check
 
 EMPTY_HOLDER, EMPTY_PAN = "empty-holder", "empty-pan"
 _SHORT_NAMES = {"oxalate": "calcium-oxalate-monohydrate", "blank": EMPTY_HOLDER}

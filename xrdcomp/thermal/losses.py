@@ -669,3 +669,16 @@ def _not_negative(measured: _Amount, prior: float) -> _Amount:
     z = max(measured.value / measured.variance * std, -6.0)
     hazard = float(np.exp(-0.5 * z * z - log_ndtr(z)) / np.sqrt(2.0 * np.pi))
     return _Amount(std * (z + hazard), std**2 * max(1.0 - hazard * (z + hazard), 0.0))
+
+
+def shares_gone(curve: SmoothedCurve, start: int, end: int) -> FloatArray:
+    """Grid points, as fractions, at which each of 0, 0.5 to 100 % of the loss between two has gone."""
+    part = np.maximum.accumulate(curve.mass[start] - curve.mass[start : end + 1])
+    points: FloatArray = np.interp(np.linspace(0.0, 1.0, 201) * float(part[-1]), part, np.arange(len(part)))
+    return start + points
+
+
+def half_width_c(curve: SmoothedCurve, start: int, end: int) -> float:
+    """Least progress (°C) within which half of the loss between two grid points goes."""
+    reached = shares_gone(curve, start, end)
+    return float((reached[100:] - reached[:-100]).min()) * curve.raw.step
