@@ -112,7 +112,7 @@ def nobodys() -> Pattern:
 @pytest.mark.parametrize(
     ("name", "without", "least"),
     [
-        ("_PASSING_TRIAL_GOF", np.inf, 50),  # 165 evaluations, and 227 where refused trials are brought to a minimum
+        ("_PASSING_TRIAL_GOF", np.inf, 10),  # 165 evaluations, and 194 where refused trials are brought to a minimum
         ("_go_on_alike", lambda *_: False, 100),  # 303 where trials are made again
     ],
 )
