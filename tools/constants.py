@@ -58,7 +58,7 @@ refinement.result|POOR_FIT_GOF|fits that describe nothing|real patterns outside 
 physics.amorphous|_FORM_STD|departure of a first ring from a Gaussian, Hermite coefficient|judgement|worlds
 physics.amorphous|_SMOOTH_STD|what all forms share that none has, S at spacings of 0.6 Å⁻¹|judgement|worlds
 search.nuisance|GRAIN_STD|scatter of reflections of coarse powders (14 % measured), with texture|judgement|false phases at home and in real standards
-search.search|_NEARLY_ALL|another crystal's pattern is not small apatite's: much of it is left|0.98 of 12 nm beside 5 to 20 wt% of spinel, debye|field cases: none detected that was not
+search.doubts|_NEARLY_ALL|another crystal's pattern is not small apatite's: much of it is left|0.98 of 12 nm beside 5 to 20 wt% of spinel, debye|field cases: none detected that was not
 search.detection|_LIMIT_FACTOR|amount at the limit over that of one perfect template|home|share found at the limit, home
 quantification.methods|STANDARD_SPREAD|determinations on weighed mixtures|weighed mixtures|round robin
 quantification.methods|PRIOR_RELATIVE_STD|calculated constant of the area ratio|judgement|nothing yet

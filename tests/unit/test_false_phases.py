@@ -17,7 +17,7 @@ from xrdcomp.instrument.build import build_instrument
 from xrdcomp.phases.library import load_phase
 from xrdcomp.physics.profiles import pseudo_voigt_value
 from xrdcomp.refinement.refine import Refinement
-from xrdcomp.search.search import other_cell
+from xrdcomp.search.doubts import other_cell
 from xrdcomp.simulate.cohort import simulate_pattern
 from xrdcomp.simulate.specimens import SpecimenModel, XrdConditions, vary_conditions
 from xrdcomp.simulate.xrd import expected_pattern, measure

@@ -19,9 +19,10 @@ from xrdcomp.recipe import IdentificationRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.results import DetectionRule
 from xrdcomp.search.detection import limit_z, surely_above
+from xrdcomp.search.doubts import implausible
 from xrdcomp.search.nuisance import chance_scatter, library_scatter, score_phases, search_residual, widened
 from xrdcomp.search.report import unexplained_peaks
-from xrdcomp.search.search import Identification, _refine_with, implausible, search_from
+from xrdcomp.search.search import Identification, _refine_with, search_from
 from xrdcomp.search.templates import (
     COLD_VARIANTS,
     Variant,
