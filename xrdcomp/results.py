@@ -360,6 +360,10 @@ class DetectionRule:
         return self.threshold + self.quantile
 
 
+UNLIKELY_MEMBER = 0.05
+"""Probability of being the main apatite, below which a member of the family is not one of those in question."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MemberComparison:
     """A member of the apatite family among all members that the apatite of the pattern may be.

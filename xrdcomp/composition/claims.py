@@ -17,6 +17,7 @@ from xrdcomp.recipe import CompositionRecipe
 from xrdcomp.refinement.result import describes_pattern
 from xrdcomp.results import (
     COMPONENTS,
+    UNLIKELY_MEMBER,
     Claim,
     Composition,
     DetectionRule,
@@ -41,7 +42,6 @@ escaped."""
 _VISIBLE = 0.01
 """Mass fraction of hydroxyapatite that counts as present where no search decided, or could."""
 _APATITE = "crystalline_hydroxyapatite"
-_UNLIKELY = 0.05  # probability of a member of the apatite family, below which it is not one of those in question
 _NOT_ASKED = "Hydroxyapatite was neither fitted nor searched for"
 
 
@@ -172,7 +172,7 @@ def _may_be_main(phase: PhaseResult, hydroxyl_share: float) -> bool:
         return True
     # the structures of an end member share its probability: a small one of each is none of it
     whole = hydroxyl_share if _is_hydroxyl(phase) else member.probability
-    return max(whole, member.probability) >= _UNLIKELY
+    return max(whole, member.probability) >= UNLIKELY_MEMBER
 
 
 _Finding = tuple[float | None, str]

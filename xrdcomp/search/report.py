@@ -12,6 +12,7 @@ from xrdcomp.data import Diagnostic, Phase, message_kind
 from xrdcomp.phases.library import list_phases, phase_info
 from xrdcomp.refinement.refine import Refinement, Substitution
 from xrdcomp.results import (
+    UNLIKELY_MEMBER,
     Decision,
     DetectionEvidence,
     DetectionRule,
@@ -93,7 +94,6 @@ _INTENSITY_TOLERANCE = 0.01  # of χ², where a fifth decides
 _INTENSITY_POINTS = 5.0  # to the width of the narrowest reflection; fewer move what the cell decides
 _MEMBER_SCATTER = 5.0  # an excess of 40, which decides, then stands for odds of 50 : 1
 _LOST = 30.0  # of a log-likelihood below that of the member found, from which on it need not be known
-UNLIKELY_MEMBER = 0.05  # probability of being the main apatite, below which a member is not one of those in question
 _FAR_FROM_CELL = 50.0  # χ² from which on an apatite of other elements is likelier than the member
 OPTICS_CELL_STD = 5e-4  # relative, of cells where nobody calibrated the instrument
 UNKNOWN_LOG_STD = 1.1  # of ln of the scattering per gram of unknown crystals: a factor of three
