@@ -83,8 +83,8 @@ thermal.losses|_SHARED_STD|of what carbonate and salts lose together|24 specimen
 thermal.losses|_EARLY_HYDROXYL|hydroxyl gone before the carbonate's end, of all that the residue may hold|home|kinetics
 thermal.losses|_ENERGY_FACTOR|published energies of dehydroxylation scatter|literature|220 and 350 kJ/mol (tests/unit)
 thermal.losses|_OVERLAP_RATIO|below it components change no boundary by more than its placement|home|kinetics
-thermal.curve|_JUMP_CONTRAST|reactions over 1.5 to 3 readings come to 9.5 to 21|calculated steps|jumps of the kinetics world, steep flanks (tests/unit)
-thermal.curve|_JUMP_SIGMAS|one false jump in some thousand runs|white noise|kinetics without jumps
+thermal.artefacts|_JUMP_CONTRAST|reactions over 1.5 to 3 readings come to 9.5 to 21|calculated steps|jumps of the kinetics world, steep flanks (tests/unit)
+thermal.artefacts|_JUMP_SIGMAS|one false jump in some thousand runs|white noise|kinetics without jumps
 thermal.curve|_STILL_FALLS|share of the height of the burning, and fall over 15 °C: below, something else goes|kinetics 1601–1899|kinetics 2101–2300
 thermal.curve|_UNBURNT_STD|char that does not burn with the rest|judgement|kinetics with a change of gas
 thermal.curve|_ABRUPT_SHARE|a tenfold rate within 12 °C would need more than 600 kJ/mol|calculation|runs with and without a change that was told

@@ -14,7 +14,7 @@ from xrdcomp.simulate.cohort import simulate_tga
 from xrdcomp.simulate.specimens import SpecimenModel, TgaConditions
 from xrdcomp.simulate.tga import simulate_tga_blank
 from xrdcomp.stages import analyze_tga
-from xrdcomp.thermal.curve import end_factor, whittaker
+from xrdcomp.thermal.smoothing import end_factor, whittaker
 from xrdcomp.units import FloatArray
 
 SPECIMEN = SpecimenModel(apatite=0.4, protein=0.35, lipid=0.1, water=0.12, carbonate=0.03)

@@ -38,7 +38,8 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import Recipe, SpecimenRecipe, ThermalRecipe
 from xrdcomp.results import TgaResult
 from xrdcomp.stages import analyze_tga, compose
-from xrdcomp.thermal.curve import _LEAST_FILTERED, _WINDOWS, _filtered_jump, shift_with_rate
+from xrdcomp.thermal.artefacts import _LEAST_FILTERED, _WINDOWS, _filtered_jump
+from xrdcomp.thermal.programme import shift_with_rate
 from xrdcomp.thermal.standards import tga_check
 from xrdcomp.units import CO2_PER_CARBONATE
 

@@ -13,21 +13,10 @@ from tests.unit.thermal_curves import run_of
 from xrdcomp.data import TgaRun
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.stages import analyze_tga
-from xrdcomp.thermal.curve import (
-    choose_length,
-    derivative,
-    derivative_std,
-    estimate_noise,
-    gas_density,
-    heating_part,
-    prepare,
-    progress_axis,
-    shift_with_rate,
-    smoothed_curve,
-    smoothed_std,
-    whittaker,
-)
+from xrdcomp.thermal.curve import gas_density, prepare, smoothed_curve
 from xrdcomp.thermal.losses import _local_maxima, _prominence
+from xrdcomp.thermal.programme import heating_part, progress_axis, shift_with_rate
+from xrdcomp.thermal.smoothing import choose_length, derivative, derivative_std, estimate_noise, smoothed_std, whittaker
 
 X = np.arange(400.0)
 ONES = np.ones(400)

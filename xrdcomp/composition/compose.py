@@ -764,8 +764,8 @@ def _with_silicates(found: Composition, tga: TgaResult, *, biomineral: bool, alo
 
     Beside a mineral of tissue only crystals that no phase explains may be clay.
     """
-    from xrdcomp.thermal.curve import UNIFORM_STD
     from xrdcomp.thermal.nature import silicate_hydroxyl
+    from xrdcomp.thermal.smoothing import UNIFORM_STD
 
     unknown = found.components.get(UNIDENTIFIED)
     most = 1.0 if not biomineral else 0.0 if unknown is None else unknown.high

@@ -244,7 +244,7 @@ def thermal_evidence(tga: TgaResult) -> ThermalEvidence | None:
 
 def _late_water(tga: TgaResult) -> float:
     """Expected share of bound water that leaves after the water's end: the later that lies, the less."""
-    from xrdcomp.thermal.curve import shift_with_rate
+    from xrdcomp.thermal.programme import shift_with_rate
 
     usual_c = shift_with_rate(priors.LATE_WATER_AT_C, tga.heating_rate_k_min, priors.LATE_WATER_ENERGY_KJ)
     later = float(tga.boundary_c[0]) - usual_c if len(tga.boundary_c) else 0.0

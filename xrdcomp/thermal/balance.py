@@ -12,7 +12,7 @@ from xrdcomp.data import GasChange, TgaRun, message_kind
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import OXALATE_RATIO, Estimate, OxalateSteps, TgaResult, TgaStep
 from xrdcomp.thermal.char import cut_normal, late_organic, with_char_of_kind
-from xrdcomp.thermal.curve import Z95, SmoothedCurve, derivative, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.curve import SmoothedCurve, smoothed_curve
 from xrdcomp.thermal.losses import (
     Boundaries,
     Peak,
@@ -26,6 +26,8 @@ from xrdcomp.thermal.losses import (
     with_overlap,
 )
 from xrdcomp.thermal.nature import find_open_reading, read_as_tissue
+from xrdcomp.thermal.programme import shift_with_rate
+from xrdcomp.thermal.smoothing import Z95, derivative
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 STARTS_WARM = message_kind("TGA_STARTS_WARM", "warning",

@@ -9,8 +9,10 @@ import numpy as np
 from scipy.special import ndtr
 
 from xrdcomp.recipe import ThermalRecipe
-from xrdcomp.thermal.curve import INERT_GASES, SmoothedCurve, reached_as_at_10, shift_with_rate, smoothed_std
+from xrdcomp.thermal.curve import SmoothedCurve, reached_as_at_10
 from xrdcomp.thermal.losses import Boundaries, half_width_c
+from xrdcomp.thermal.programme import INERT_GASES, shift_with_rate
+from xrdcomp.thermal.smoothing import smoothed_std
 from xrdcomp.units import FloatArray
 
 # late char: °C times the rate in the valley, and share of the organic, both at most; mean and std over that bound, in

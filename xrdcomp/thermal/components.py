@@ -14,7 +14,8 @@ import numpy as np
 
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import Estimate, TgaResult
-from xrdcomp.thermal.curve import check_inside, derivative
+from xrdcomp.thermal.curve import check_inside
+from xrdcomp.thermal.smoothing import derivative
 from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, celsius_to_kelvin
 
 # ---- Shapes of a single DTG peak, both of unit area ----

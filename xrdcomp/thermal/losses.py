@@ -19,17 +19,9 @@ from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import Estimate, TgaStep
 from xrdcomp.thermal.components import Shape, separate_peaks
-from xrdcomp.thermal.curve import (
-    UNIFORM_STD,
-    Z95,
-    HeatingCurve,
-    SmoothedCurve,
-    derivative,
-    derivative_std,
-    shift_with_rate,
-    smoothed_std,
-    whittaker,
-)
+from xrdcomp.thermal.curve import HeatingCurve, SmoothedCurve
+from xrdcomp.thermal.programme import shift_with_rate
+from xrdcomp.thermal.smoothing import UNIFORM_STD, Z95, derivative, derivative_std, smoothed_std, whittaker
 from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin, median
 
 LATE_PEAK = message_kind("TGA_LATE_PEAK", "warning",

@@ -14,8 +14,10 @@ import numpy as np
 from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.results import OpenReading, TgaResult
 from xrdcomp.thermal.char import CHAIN_FROM_C, CHAIN_TO_C, LATE_MOST, with_char_of_kind
-from xrdcomp.thermal.curve import INERT_GASES, Z95, SmoothedCurve, shift_with_rate
+from xrdcomp.thermal.curve import SmoothedCurve
 from xrdcomp.thermal.losses import Boundaries, half_width_c, shares_gone
+from xrdcomp.thermal.programme import INERT_GASES, shift_with_rate
+from xrdcomp.thermal.smoothing import Z95
 from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, celsius_to_kelvin, molar_mass
 
 NOT_ASSIGNED = message_kind("TGA_NOT_ASSIGNED", "warning",

@@ -11,8 +11,10 @@ from xrdcomp.data import Diagnostic, TgaRun
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.results import Estimate, named
-from xrdcomp.thermal.curve import Z95, shift_with_rate, smoothed_curve
+from xrdcomp.thermal.curve import smoothed_curve
 from xrdcomp.thermal.losses import Windows, crossing_mass, goes_at, overlap_ratio, place_boundaries
+from xrdcomp.thermal.programme import shift_with_rate
+from xrdcomp.thermal.smoothing import Z95
 from xrdcomp.units import molar_mass
 
 
