@@ -706,11 +706,11 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
 
 def _on_small_crystals(left_over: float) -> tuple[Diagnostic, ...]:
     """Message on broad maxima that may be crystals: `left_over` is the share of the intensity left by the fit."""
-    text = f"No phase was found, and amorphous scattering leaves {100 * left_over:.0f} % of the intensity: the broad "
-    text += (
+    text = (
+        f"No phase was found, and amorphous scattering leaves {100 * left_over:.0f} % of the intensity: the broad "
         "maxima may be reflections of crystals of a few nanometres, and the interval of the crystals reaches all of "
+        f"the specimen. {SMALL_CRYSTALS.remedy}"
     )
-    text += f"the specimen. {SMALL_CRYSTALS.remedy}"
     return (SMALL_CRYSTALS(text, left=left_over),)
 
 

@@ -19,7 +19,7 @@ from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification, fit_and_search
 from xrdcomp.search.templates import COLD_VARIANTS, candidate, library, searched_phases
-from xrdcomp.units import BoolArray
+from xrdcomp.units import BoolArray, two_theta_to_d
 
 _TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
@@ -251,10 +251,10 @@ def _best_met(
     """
     found: list[tuple[str, Score]] = []
     for tube, instrument in instruments.items():
-        seen_d = instrument.wavelength / (2.0 * np.sin(np.radians(pattern.two_theta / 2.0))) > d_min
-        if seen_d.sum() < _FEWEST_POINTS:
+        wide = two_theta_to_d(pattern.two_theta, instrument.wavelength) > d_min
+        if wide.sum() < _FEWEST_POINTS:
             continue
-        fit = Refinement.run(_part(pattern, seen_d), (), instrument, recipe.fit, blank=blank)
+        fit = Refinement.run(_part(pattern, wide), (), instrument, recipe.fit, blank=blank)
         able = [p for p in library(recipe.identification.library) if cubic or p.crystal_system != "cubic"]
         items = [candidate(p, fit) for p in able if p.quantifiable]
         scores = score_phases(items, search_residual(fit).projected(), variants=_VARIANTS, sizes=_SIZES_NM)

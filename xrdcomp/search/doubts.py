@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,10 +28,7 @@ from xrdcomp.search.unknown import (
     broad_reflections,
     own_reflections,
 )
-from xrdcomp.units import FloatArray, two_theta_to_d
-
-if TYPE_CHECKING:
-    pass
+from xrdcomp.units import FloatArray, d_to_two_theta, two_theta_to_d
 
 # Expected number of phases of the library that meet unexplained peaks by chance, up to which one counts as found.
 _MOST_CHANCE = 0.05
@@ -266,7 +262,7 @@ class Suspect:
             lattice = reflections.generate_reflections(
                 fit.cell(self.phase), [np.eye(3)], [np.zeros(3)], centring, d_min=float(d_min), d_max=float(d_max)
             )
-            bare = 2.0 * np.degrees(np.arcsin(wavelength / (2.0 * np.unique(lattice.d_spacing.round(6)))))
+            bare = d_to_two_theta(np.unique(lattice.d_spacing.round(6)), wavelength)
             places = bare + angle_offset(fit, bare)
             free = places[np.abs(places[:, None] - own.two_theta).min(axis=1) > fwhm]
             if not len(free):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xrdcomp.results import UnexplainedPeak
-from xrdcomp.units import FloatArray
+from xrdcomp.units import FloatArray, d_to_two_theta
 
 _F, _B = (3, 4, 8, 11, 12), (2, 4, 6, 8, 10)
 _CUBIC: dict[str, tuple[float, tuple[int, ...]]] = {
@@ -65,14 +65,14 @@ def metal_among(
     """
     if len(peaks) < _FEWEST:
         return None
-    seen = 2.0 * np.degrees(np.arcsin(np.minimum(wavelength / (2.0 * np.array([p.d_spacing for p in peaks])), 1.0)))
-    hidden = 2.0 * np.degrees(np.arcsin(np.minimum(wavelength / (2.0 * np.append(fitted, np.inf)), 1.0)))
+    seen = d_to_two_theta([p.d_spacing for p in peaks], wavelength)
+    hidden = d_to_two_theta(np.append(fitted[fitted > wavelength / 2.0], np.inf), wavelength)
     area, span = np.array([p.area for p in peaks]), two_theta[1] - two_theta[0]
     tolerance = max(_MISSED, 0.5 * width)
     best: tuple[float, Metal] | None = None
     for name in (*_CUBIC, *_HEXAGONAL):
         d = spacings(name)
-        places = 2.0 * np.degrees(np.arcsin(np.minimum(wavelength / (2.0 * d[d > wavelength / 2.0]), 1.0)))
+        places = d_to_two_theta(d[d > wavelength / 2.0], wavelength)
         margin = _LARGEST_SHIFT + width
         places = places[(places > two_theta[0] + margin) & (places < two_theta[1] - margin)]
         if len(places) < _FEWEST:

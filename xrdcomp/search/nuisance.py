@@ -29,7 +29,7 @@ from xrdcomp.refinement.refine import Refinement, group_columns
 from xrdcomp.refinement.solver import solve_nonnegative
 from xrdcomp.search import templates
 from xrdcomp.search.templates import COLD_VARIANTS, STRAINS, Candidate, Grid, Variant, candidate
-from xrdcomp.units import FloatArray, median
+from xrdcomp.units import FloatArray, median, two_theta_to_d
 
 # Prior standard deviations: of each reflection's intensity in a phase already fitted, relative to it; of a copy of the
 # reflections at a fixed offset, relative to the reflections; of residual Kβ and W Lα, relative to Kα1; of what maxima
@@ -189,8 +189,7 @@ class SearchResidual:
         a tenth as broad, so that a phase which is there hardly loses by it, and one without any there loses nothing.
         """
         longest = float(candidate(phase, self.fit).d_spacing.max(initial=0.0))
-        first = 2.0 * np.degrees(np.arcsin(min(self.fit.instrument.wavelength / (2.0 * max(longest, 1e-9)), 1.0)))
-        if first > LOW_ANGLES + 3.0 * _BROAD_STD:
+        if longest < two_theta_to_d(LOW_ANGLES + 3.0 * _BROAD_STD, self.fit.instrument.wavelength):
             return self.presence(phase)
         *rest, maxima = self.nuisance
         beside = replace(self, nuisance=(*rest, replace(maxima, precision=_ANY_HALO_STD**-2)), _presence={})

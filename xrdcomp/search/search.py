@@ -49,6 +49,7 @@ from xrdcomp.search.unknown import (
     unidentified_crystals,
     unknown_reflections,
 )
+from xrdcomp.units import d_to_two_theta
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -335,7 +336,7 @@ class _Search:
                 continue
             item = candidate(phase, fit)
             strongest = np.argsort(item.apparent)[::-1][:TOP_REFLECTIONS]
-            bare = 2.0 * np.degrees(np.arcsin(fit.instrument.wavelength / (2.0 * item.d_spacing[strongest])))
+            bare = d_to_two_theta(item.d_spacing[strongest], fit.instrument.wavelength)
             away = np.abs(angles[:, None] - bare - angle_offset(fit, bare))
             met = np.flatnonzero(away.min(axis=0) < 0.5 * fwhm)
             which = away[:, met].argmin(axis=0)
@@ -590,7 +591,7 @@ class _Search:
         fit, item = self.residual.fit, candidate(score.phase, self.residual.fit)
         own = item.d_spacing[item.apparent > WEAKEST * item.apparent.max(initial=0.0)] * (1.0 + score.variant.strain)
         own = own[own > 0.5 * fit.instrument.wavelength]
-        bare = 2.0 * np.degrees(np.arcsin(fit.instrument.wavelength / (2.0 * own)))
+        bare = d_to_two_theta(own, fit.instrument.wavelength)
         places = bare + angle_offset(fit, bare) + score.variant.shift * np.cos(np.radians(bare / 2.0))
         small = np.degrees(0.1 * fit.instrument.wavelength / score.size_nm)
         width = float(np.hypot(self.residual.grid.peak_fwhm, small))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,10 +23,7 @@ from xrdcomp.search.nuisance import (
     separate_peaks,
 )
 from xrdcomp.search.templates import Candidate
-from xrdcomp.units import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    pass
+from xrdcomp.units import BoolArray, FloatArray, d_to_two_theta, two_theta_to_d
 
 _CLEAR = 6.0  # standard deviations of a peak in the residual
 _FOOT = 0.03  # of a peak's height, at which it ends
@@ -87,8 +83,7 @@ def residual_peaks(search: SearchResidual) -> Peaks:
     for index in range(search.bragg.shape[1]):
         own = own_reflections(search, index, most=20)
         for other in elements.residual_wavelengths(wavelength):
-            sine = np.sin(np.radians(own.two_theta / 2.0)) * other / wavelength
-            image = np.degrees(2.0 * np.arcsin(np.minimum(sine, 1.0)))
+            image = d_to_two_theta(two_theta_to_d(own.two_theta, wavelength), other)
             found = [i for i in found if not ((np.abs(x[i] - image) < fwhm) & (height[i] < _IMAGE * own.height)).any()]
     return Peaks(two_theta=x[found], z=z[found], height=height[found])
 
@@ -170,7 +165,7 @@ def strong_residual_lines(search: SearchResidual, unknown: Sequence[UnknownRefle
     for label, others in (("kbeta", elements.kbeta_wavelengths(wavelength)), ("w_la", elements.W_L_ALPHA)):
         ratios: list[float] = []
         for each in own if others else ():
-            image = np.degrees(2.0 * np.arcsin(np.sin(np.radians(each.two_theta / 2.0)) * others[0] / wavelength))
+            image = d_to_two_theta(two_theta_to_d(each.two_theta, wavelength), others[0])
             near = np.abs(peaks.two_theta[:, None] - image) < grid.peak_fwhm
             ratio = np.where(near, peaks.height[:, None] / each.height, 0.0).max(axis=0, initial=0.0)
             ratios += ratio[(ratio > _IMAGE) & (ratio < _MOST_IMAGE)].tolist()
