@@ -287,10 +287,11 @@ def compose(
     fit: FitResult | None = None
     tga: TgaResult | None = None
     phases: tuple[PhaseResult, ...] = ()
-    unidentified: tuple[float, float] | None = None
+    unidentified, metal_share = None, 0.0
     for number, item in enumerate(results, start=1):
         if isinstance(item, Identification):
-            fit, phases, unidentified = item.fit, tuple(item.phases), item.unidentified_mass
+            fit, phases = item.fit, tuple(item.phases)
+            unidentified, metal_share = item.unidentified_mass, item.metal_share
         elif isinstance(item, FitResult):
             fit = item
         elif isinstance(item, TgaResult):
@@ -304,8 +305,11 @@ def compose(
             raise ArgumentError(f"argument {number} of compose", item, expected)
     settings = part_of(recipe, CompositionRecipe)
     kind = "auto" if isinstance(recipe, CompositionRecipe) else part_of(recipe, SpecimenRecipe).kind
-    given = {"internal_standard": internal_standard, "known_scale": known_scale, "unidentified": unidentified}
-    found = engine(fit, phases, tga, settings, kind=kind, **given)  # type: ignore[arg-type]  # arguments by name
+    found = engine(
+        fit, phases, tga, settings,
+        kind=kind, internal_standard=internal_standard, known_scale=known_scale,
+        unidentified=unidentified, metal_share=metal_share,
+    )  # fmt: skip
     whole = Analysis(recipe=Recipe(composition=settings), xrd=fit, phases=phases, tga=tga, composition=found)
     return replace(found, messages=found.messages + run_checks(whole, ["composition"]))
 

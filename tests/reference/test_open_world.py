@@ -15,6 +15,7 @@ from xrdcomp.results import UnexplainedPeak
 from xrdcomp.search.metals import metal_among
 from xrdcomp.simulate import Hump, SpecimenModel, XrdConditions, simulate_pattern
 from xrdcomp.simulate.xrd import expected_pattern, measure
+from xrdcomp.stages import compose, identify
 
 WAVELENGTH = 1.540598
 
@@ -72,6 +73,13 @@ def test_lines_of_a_holder_are_told(tmp_path: Path, apatite: float) -> None:
     assert unknown.high > 0.15, "metal in the specimen, as it is here, is held as well"
     crystalline = result.composition.identifiable_sums["crystalline"]
     assert crystalline.low <= apatite <= crystalline.high
+
+
+def test_a_search_is_composed_with_the_metal_of_its_holder(tmp_path: Path) -> None:
+    """The stages one by one tell the same of a holder as an analysis."""
+    unknown = compose(identify(with_metal(tmp_path, 4.0496, 0.15, apatite=0.6)))["unidentified_crystalline"]
+    assert unknown is not None
+    assert unknown.low < 0.005
 
 
 def test_a_cubic_crystal_of_another_cell_is_no_metal(tmp_path: Path) -> None:
