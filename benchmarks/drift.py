@@ -97,7 +97,8 @@ def stable(charts: int) -> tuple[list[Row], str]:
 def drifting(charts: int) -> tuple[list[Row], str]:
     """Run lengths to a found drift: median and 95 % quantile, in runs and in months."""
     head = (
-        "| drift, s a month | check runs | baseline | drift told, median | drift told, 95 % | out of control, median |"
+        "| drift, s per month | check runs | baseline | drift reported, median | drift reported, 95 % "
+        "| out of control, median |"
     )
     lines = [head, "|---|---|---|---|---|---|"]
     rows = []
@@ -136,10 +137,10 @@ def main() -> int:
     rows = [*alarms, *delays]
     write_rows("drift", rows, machine(charts=charts, seed=SEED))
     told = (
-        f"Made by `python -m benchmarks.drift --charts {charts}`, seed {SEED}: {charts} charts a row.\n\n"
-        "Runs until a stable instrument is blamed, in the mean, and in brackets the share of charts on which that "
-        f"happens within 52 runs:\n\n{first}\n\n"
-        f"Time until a drift that begins after the baseline is told:\n\n{second}"
+        f"Made by `python -m benchmarks.drift --charts {charts}`, seed {SEED}: {charts} charts per row.\n\n"
+        "Mean number of runs until a false alarm for a stable instrument and, in brackets, the share of charts with "
+        f"one within 52 runs:\n\n{first}\n\n"
+        f"Time until a drift that begins after the baseline is reported:\n\n{second}"
     )
     put_into_page(PAGE, "drift", told)
     print(told)
