@@ -21,6 +21,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.physics import amorphous, elements
 from xrdcomp.physics.profiles import spread_shoulder
 from xrdcomp.recipe import FitRecipe
+from xrdcomp.refinement.detector import PointFaults
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.refinement.reflections import (
     PhaseReflections,
@@ -96,7 +97,7 @@ class Points:
         """Take the recipe's range of a pattern, else everything above `MIN_TWO_THETA` or below `MAX_D_SPACING`.
 
         Beside amorphous components none of which is `measured`, points below `LOW_Q` have at least `LOW_Q_STD` of their
-        intensity as uncertainty.
+        intensity as uncertainty. Spikes and saturated points of the detector are mended (`PointFaults`).
 
         Raises AnalysisError where fewer than 50 points are left, or the intensities are all alike.
         """
@@ -123,8 +124,9 @@ class Points:
             msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."
             raise AnalysisError(msg)
         x = pattern.two_theta[inside]
-        sigma = np.maximum(pattern.sigma[inside], low_angle_share(x, recipe, wavelength, measured) * y)
-        return cls(two_theta=x, intensity=y, sigma=sigma)
+        y, sigma = PointFaults.of(pattern, wavelength).mended(pattern.intensity, pattern.sigma)
+        sigma = np.maximum(sigma[inside], low_angle_share(x, recipe, wavelength, measured) * y[inside])
+        return cls(two_theta=x, intensity=y[inside], sigma=sigma)
 
     @cached_property
     def step(self) -> float:

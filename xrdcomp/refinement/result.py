@@ -22,6 +22,7 @@ from xrdcomp.refinement.covariance import (
     collect_evidence,
     misfit_covariance,
 )
+from xrdcomp.refinement.detector import PointFaults
 from xrdcomp.refinement.model import ALL_AMORPHOUS, CORRECTION_STD, ModelSetup, PatternModel, Points, padding_points
 from xrdcomp.refinement.parameters import FitParameter, ParameterTable
 from xrdcomp.refinement.reflections import SCHERRER_CONSTANT, PhaseReflections
@@ -57,6 +58,9 @@ POOR_FIT_MISFIT = 0.20  # of sqrt(Rwp² - Rexp²): few counts excuse no fit that
 USELESS_MISFIT = 0.50  # of the same: where half of the intensity is left, no number of the fit may be used
 _FEWEST_UNKNOWN = 3  # reflections that make unknown crystals of what is left
 _LOW_COUNTS = 300.0
+_MOST_NAMED = 8  # places that a message lists
+# Standard deviations and share of the misfit from which on the highest intensities are said to be too low.
+_CLEARLY_LOW, _MOSTLY_LOW = 8.0, 0.1
 _EXTRA_B = 0.5  # Å²
 # Å² from which on a geometry that puts it right is asked after, and by what χ² must fall; where the fit is not good B
 # need not be off, and χ² must fall by far more over the misfit that the geometry leaves.
@@ -76,6 +80,34 @@ PADDING_LEFT_OUT = message_kind(
     "XRD_PADDING_LEFT_OUT",
     "info",
     "Zeros at the end of the scan beside a clear level were taken for padding of the file and left out.",
+)
+SPIKES_LEFT_OUT = message_kind(
+    "XRD_SPIKES_LEFT_OUT",
+    "info",
+    "Single points far above or below both neighbours, narrower than any reflection of the scan, were taken for faults "
+    "of the detector (cosmic rays, dead channels) and left out.",
+    threshold="8 standard deviations off a cubic through four neighbours, which rise by less than 15 % of it",
+    origin="a reflection 1.15 steps broad; other reflections of the scan must be broader, or the step 0.0225 degrees "
+    "at most",
+)
+SATURATED = message_kind(
+    "XRD_DETECTOR_SATURATED",
+    "warning",
+    "The highest points of the pattern have exactly one value: the detector or the file ends there. They were left out "
+    "of the fit, which knows these reflections by their flanks.",
+    remedy="Measure with a lower current, an absorber or a narrower slit.",
+    threshold="three neighbouring points or five in all at exactly the highest value, which must be 900 counts or more",
+    origin="counts of 900 scatter by 30: three neighbours are alike in one of some thousand scans",
+)
+COMPRESSED = message_kind(
+    "XRD_STRONG_REFLECTIONS_LOW",
+    "warning",
+    "The higher the intensity, the more the measured one falls short of the fit: so do a detector's dead time, and "
+    "extinction in large crystals. Amounts of the phases with the strongest reflections come out too low.",
+    remedy="Measure with a lower current or an absorber and compare; grind the powder.",
+    threshold=f"a term in the square of the intensity is negative by {_CLEARLY_LOW:g} standard deviations and takes "
+    f"{100 * _MOSTLY_LOW:g} % of χ² beyond counting",
+    origin="simulated powders: losses of 15 % at the highest point take 5 to 27 %, few grains at most 3 %",
 )
 POOR_FIT = message_kind(
     "XRD_POOR_FIT",
@@ -531,6 +563,28 @@ class FittedModel:
             out["free_polynomial"] = 1.0 - free / physical
         return out
 
+    def _compression(self) -> tuple[float, float, float]:
+        """Loss at the highest point if losses grow with the intensity, in its standard deviations; share of χ².
+
+        The intensity is fitted by that of the model and its square, which a dead time or extinction makes negative.
+        """
+        points, seen = self.points, ~self.points.masked
+        curve, sigma = self.solution.calculated[seen], points.sigma[seen]
+        top = float(curve.max(initial=0.0))
+        if not seen.any() or top <= 0.0:
+            return 0.0, 0.0, 0.0
+        columns = np.stack([curve, curve**2 / top], axis=1) / sigma[:, None]
+        observed = points.intensity[seen] / sigma
+        normal = columns.T @ columns
+        linear, square = np.linalg.lstsq(columns, observed, rcond=None)[0]
+        before = float(((observed - columns[:, 0]) ** 2).sum())
+        after = float(((observed - columns @ np.array([linear, square])) ** 2).sum())
+        excess, variance = before - len(observed), max(after / len(observed), 1.0)
+        std = float(np.sqrt(max(np.linalg.pinv(normal)[1, 1], 0.0) * variance))
+        if excess <= 0.0 or std <= 0.0 or linear <= 0.0:
+            return 0.0, 0.0, 0.0
+        return float(-square / linear), float(-square / std), (before - after) / excess
+
     def _messages(self) -> tuple[Diagnostic, ...]:
         out = []
         peak = float(self.points.intensity.max())
@@ -544,6 +598,28 @@ class FittedModel:
                 "padding of the file and left out."
             )
             out.append(PADDING_LEFT_OUT(text, points=padding))
+        faults = PointFaults.of(self.pattern, self.instrument.wavelength)
+        if faults.spikes.any():
+            places = self.pattern.two_theta[faults.spikes]
+            listed = ", ".join(f"{place:.2f}" for place in places[:_MOST_NAMED])
+            listed += " …" if len(places) > _MOST_NAMED else ""
+            text = f"{len(places)} single point(s) at {listed} degrees are narrower than any reflection and were left "
+            out.append(SPIKES_LEFT_OUT(f"{text}out as faults of the detector.", points=len(places)))
+        if faults.saturated.any():
+            places = self.pattern.two_theta[faults.saturated]
+            text = (
+                f"{len(places)} points from {places[0]:.2f} to {places[-1]:.2f} degrees have exactly the highest "
+                f"value, {faults.ceiling:g}: the detector or the file ends there. They were left out of the fit, which "
+                f"knows these reflections by their flanks. {SATURATED.remedy}"
+            )
+            out.append(SATURATED(text, points=len(places), ceiling=faults.ceiling))
+        loss, z, share = self._compression()
+        if z > _CLEARLY_LOW and share > _MOSTLY_LOW:
+            text = (
+                f"The highest intensities of the pattern are about {100 * loss:.0f} % lower than the fit has them, and "
+            )
+            text += "lower ones less: dead time of the detector, or extinction in large crystals. "
+            out.append(COMPRESSED(f"{text}{COMPRESSED.remedy}", loss=loss))
         if self.quality == "useless":
             out.append(DESCRIBES_NOTHING(f"{self.quality_reason} {DESCRIBES_NOTHING.remedy}", rwp=self.rwp))
         elif not self.describes_pattern:

@@ -1,0 +1,85 @@
+"""What a detector does to single points: spikes, dead channels, its ceiling and its dead time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from xrdcomp.analysis import analyze
+from xrdcomp.data import Pattern
+from xrdcomp.refinement.detector import PointFaults
+from xrdcomp.results import SampleResult
+from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
+
+CU = 1.5406
+APATITE = SpecimenModel(apatite=1.0, apatite_model=ApatiteModel(length_a_nm=40.0, length_c_nm=60.0))
+
+
+def apatite(counts: float = 20_000.0, step: float = 0.02) -> Pattern:
+    return simulate_pattern(APATITE, XrdConditions(peak_counts=counts, step=step), seed=3)[0]
+
+
+def changed(pattern: Pattern, intensity: np.ndarray) -> Pattern:
+    return replace(pattern, intensity=intensity, sigma=np.sqrt(np.maximum(intensity, 1.0)))
+
+
+def codes(result: SampleResult) -> set[str]:
+    return {message.code for message in result.messages}
+
+
+@pytest.fixture(scope="module")
+def whole() -> SampleResult:
+    return analyze(apatite())
+
+
+def test_a_plain_scan_has_no_faults(whole: SampleResult) -> None:
+    pattern = apatite()
+    faults = PointFaults.of(pattern, CU)
+    assert not faults.spikes.any()
+    assert not faults.saturated.any()
+    assert not codes(whole) & {"XRD_SPIKES_LEFT_OUT", "XRD_DETECTOR_SATURATED", "XRD_STRONG_REFLECTIONS_LOW"}
+
+
+def test_spikes_and_dead_points_are_no_crystals() -> None:
+    pattern = apatite()
+    intensity = pattern.intensity.copy()
+    places = [600, 1500, 2500, 3000]
+    intensity[places] += 3000.0
+    intensity[2000] = 0.0
+    struck = changed(pattern, intensity)
+    assert np.flatnonzero(PointFaults.of(struck, CU).spikes).tolist() == [600, 1500, 2000, 2500, 3000]
+    result = analyze(struck)
+    assert "unidentified_crystalline" not in result.composition.components
+    assert "XRD_SPIKES_LEFT_OUT" in codes(result)
+    assert result.status == "ok"
+
+
+@pytest.mark.parametrize("step", [0.02, 0.05, 0.1])
+def test_reflections_of_coarse_scans_are_no_spikes(step: float) -> None:
+    model = SpecimenModel(other={"silicon": 1.0}, other_size_nm=500.0)
+    pattern = simulate_pattern(model, XrdConditions(step=step, axial_half_angle_deg=0.5), seed=4)[0]
+    assert not PointFaults.of(pattern, CU).spikes.any()
+
+
+def test_a_ceiling_is_said_and_does_not_bend_the_intensities(whole: SampleResult) -> None:
+    pattern = apatite()
+    result = analyze(changed(pattern, np.minimum(pattern.intensity, 5000.0)))
+    assert "XRD_DETECTOR_SATURATED" in codes(result)
+    assert result.xrd is not None
+    assert whole.xrd is not None
+    assert result.xrd.gof < 1.1
+    names = [fit.amounts.names.index("hydroxyapatite") for fit in (result.xrd, whole.xrd)]
+    found, known = (float(fit.amounts.amounts[i]) for fit, i in zip((result.xrd, whole.xrd), names, strict=True))
+    assert abs(found / known - 1.0) < 0.03
+
+
+def test_few_counts_repeat_their_highest_value() -> None:
+    assert not PointFaults.of(apatite(counts=12.0), CU).saturated.any()
+
+
+def test_dead_time_is_said() -> None:
+    pattern = apatite()
+    lost = changed(pattern, np.round(pattern.intensity / (1.0 + 0.4 * pattern.intensity / pattern.intensity.max())))
+    assert "XRD_STRONG_REFLECTIONS_LOW" in codes(analyze(lost))

@@ -1,0 +1,96 @@
+"""What a detector does to single points: spikes narrower than any reflection, dead points, and its ceiling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xrdcomp.data import Pattern
+from xrdcomp.units import BoolArray, FloatArray
+
+_CLEAR = 8.0  # standard deviations of a point off its neighbours, in a scan of some thousand points
+# Of a point's excess over what its neighbours tell, by which these rise above their own: a Gaussian reflection 1.15
+# steps broad has as much where its top lies on a point, and broader ones, or those between two points, have more.
+_NARROW = 0.15
+_RESOLVED = 0.4  # the same of a reflection two steps broad
+_MOST = 200  # points for each spike: more spikes are reflections of a scan with too coarse steps
+# Degrees: no laboratory diffractometer resolves less than 0.03°, which four thirds of this step tell from one point.
+_FINE_STEP, _SHORTEST_WAVELENGTH = 0.0225, 0.5
+_FEWEST = 3  # resolved reflections that vouch for the steps of another scan
+_RUN, _EQUAL = 3, 5  # neighbouring points, or points in all, at exactly the highest value
+_GRANULARITY = 1.0 / 30.0  # of a standard deviation: counts of 900 and more; coarser values are alike by rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointFaults:
+    """Points of a pattern that show the detector instead of the specimen, each (n,), and the detector's ceiling."""
+
+    spikes: BoolArray
+    saturated: BoolArray
+    ceiling: float
+
+    @classmethod
+    def of(cls, pattern: Pattern, wavelength: float) -> PointFaults:
+        """Find them; `wavelength` (Å) is that of the strongest line."""
+        saturated, ceiling = _saturated(pattern.intensity, pattern.sigma)
+        spikes = _spikes(pattern, wavelength) & ~saturated
+        return cls(spikes=spikes, saturated=saturated, ceiling=ceiling)
+
+    def mended(self, intensity: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Intensity and standard deviation, (n,), with faulty points at their neighbours' mean or without weight.
+
+        What a saturated point hides may be as much as it shows, or more: its flanks tell.
+        """
+        intensity, sigma = intensity.copy(), np.where(self.saturated, np.maximum(intensity, sigma), sigma)
+        good = np.flatnonzero(~self.spikes)
+        for i in np.flatnonzero(self.spikes):
+            after = int(np.searchsorted(good, i))
+            beside = good[max(after - 1, 0) : after + 1]
+            intensity[i] = intensity[beside].mean()
+            sigma[i] = sigma[beside].max()
+        return intensity, sigma
+
+
+def _spikes(pattern: Pattern, wavelength: float) -> BoolArray:
+    """Mark single points far off their neighbours where reflections of the scan are broader than a point."""
+    y, s, n = pattern.intensity, pattern.sigma, len(pattern)
+    found = np.zeros(n, dtype=bool)
+    if n < 2 * _MOST:
+        return found
+    # (−1, 4, ·, 4, −1)/6 is what a cubic through the four neighbours has between them
+    outer, inner = y[:-4] + y[4:], y[1:-3] + y[3:-1]
+    expected = (4.0 * inner - outer) / 6.0
+    off, rise = y[2:-2] - expected, 0.5 * (inner - outer)
+    beside = np.maximum(np.maximum(s[1:-3], s[3:-1]), np.maximum(s[:-4], s[4:]))
+    noise = np.hypot(np.where(off > 0.0, s[2:-2], beside), beside)
+    z = off / noise
+    z = z / max(1.0, 1.4826 * float(np.median(np.abs(z))))
+    low, high = np.minimum(y[1:-3], y[3:-1]), np.maximum(y[1:-3], y[3:-1])
+    beyond = np.where(off > 0.0, y[2:-2] - high, low - y[2:-2])  # the kink of a steep flank stands beyond one only
+    top = (y[2:-2] > y[1:-3]) & (y[2:-2] >= y[3:-1])
+    sharp = (np.abs(z) > _CLEAR) & (beyond > 0.5 * np.abs(off))
+    # the neighbours' own noise is no rise of theirs
+    single = sharp & (np.abs(rise) < _NARROW * np.abs(off) + beside) & (inner > 0.0)
+    resolved = top & (off > _CLEAR * noise) & (rise > _RESOLVED * off)
+    fine = float(np.median(np.diff(pattern.two_theta))) <= _FINE_STEP and wavelength > _SHORTEST_WAVELENGTH
+    vouched = fine or int(resolved.sum()) >= max(_FEWEST, int(single.sum()))
+    if vouched and single.sum() * _MOST <= n:
+        found[2:-2] = single
+    return found
+
+
+def _saturated(intensity: FloatArray, sigma: FloatArray) -> tuple[BoolArray, float]:
+    """Mark points at exactly the highest value of the scan where counting would not repeat it so often."""
+    ceiling = float(intensity.max())
+    at = intensity == ceiling
+    equal = int(at.sum())
+    none = np.zeros(len(intensity), dtype=bool)
+    values = np.unique(intensity)
+    if equal < _RUN or len(values) < 2 or ceiling <= 0.0:
+        return none, ceiling
+    step = float(np.diff(values)[np.diff(values) > 1e-9 * ceiling].min(initial=np.inf))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], at.astype(int), [0]])))
+    longest = int((edges[1::2] - edges[::2]).max())
+    often = longest >= _RUN or equal >= _EQUAL
+    return (at, ceiling) if often and step < _GRANULARITY * float(sigma[at].min()) else (none, ceiling)
