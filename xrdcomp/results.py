@@ -1191,6 +1191,28 @@ class ScaleDifference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StandardShare:
+    """Share of the internal standard in the spiked powder, as it was stated and as the pattern alone shows it.
+
+    Attributes
+    ----------
+    stated, seen : float
+        Mass fractions of the spiked powder; `seen` is that of everything crystalline and amorphous that the fit shows.
+    relative_std : float
+        Standard uncertainty of the logarithm of `seen`.
+    """
+
+    stated: float
+    seen: float
+    relative_std: float
+
+    @property
+    def z(self) -> float:
+        """Logarithm of `seen` over `stated` in standard uncertainties."""
+        return math.log(max(self.seen, 1e-9) / self.stated) / self.relative_std
+
+
+@dataclass(frozen=True, kw_only=True)
 class Consistency:
     """Agreement of the evidence of one specimen with one composition, and which assumptions decide.
 
@@ -1204,6 +1226,8 @@ class Consistency:
     amorphous_excess : AmorphousExcess or None
     scale : ScaleDifference or None
         Comparisons of the two instruments; None where there is nothing to compare.
+    standard : StandardShare or None
+        The internal standard as stated and as seen; None without one, or where amorphous matter is not seen.
     misfit_probability : float
         Probability of a larger χ² than was found.
     birge_ratio : float
@@ -1240,6 +1264,7 @@ class Consistency:
     mineral_balance: MineralBalance | None = None
     amorphous_excess: AmorphousExcess | None = None
     scale: ScaleDifference | None = None
+    standard: StandardShare | None = None
     misfit_probability: float = 1.0
     birge_ratio: float = 1.0
     thermal_share: float = 0.0

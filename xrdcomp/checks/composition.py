@@ -65,6 +65,13 @@ SCALE = message_kind(
     threshold="2.58 standard uncertainties, those of composition.xrd_bias_std and of the evidence together",
     origin="one in a hundred right pairs",
 )  # fmt: skip
+STANDARD_SHARE = message_kind(
+    "FUSION_STANDARD_SHARE", "warning",
+    "The pattern shows another share of the internal standard than was stated, against which every amount is weighed.",
+    remedy="Check the masses that were weighed in, and that the fraction is that of the spiked powder.",
+    threshold="3 standard uncertainties of the logarithm, with what a gram of amorphous matter of any kind scatters",
+    origin="three right spikes in a thousand", concerns=("composition", "claims"),
+)  # fmt: skip
 CHAR = message_kind(
     "FUSION_CHAR", "info", "The run was in an inert gas, or looks so: a share of the organic is taken to stay as char.",
     remedy="Burn off in air at the end of the run to remove it.",
@@ -280,6 +287,22 @@ def scale_beyond_its_uncertainty(_: Composition, found: Consistency) -> Diagnost
         f"orientation, different aliquots. {SCALE.remedy}",
         bias=scale.bias, bias_std=scale.expected_std, own_std=scale.std,
     )  # fmt: skip
+
+
+@_rule(STANDARD_SHARE)
+def standard_of_another_share(_: Composition, found: Consistency) -> Diagnostic | None:
+    """Compare the share of the standard that was stated with the one that the pattern shows."""
+    share = found.standard
+    if share is None or abs(share.z) <= 3.0:
+        return None
+    without = "much of the specimen would have to scatter nothing" if share.z > 0.0 else "there would be more than all"
+    text = (
+        f"The internal standard was stated to be {100 * share.stated:.1f} wt% of the spiked powder; of all that the "
+        f"pattern shows it is {100 * share.seen:.0f} wt% (relative standard uncertainty {100 * share.relative_std:.0f} "
+        f"%). As stated, {without}. Likely, in this order: a wrong fraction, the fraction of another basis, unlike "
+        f"grains. {STANDARD_SHARE.remedy}"
+    )
+    return STANDARD_SHARE(text, stated=share.stated, seen=share.seen, z=share.z)
 
 
 @_rule(CHAR)

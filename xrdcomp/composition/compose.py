@@ -49,6 +49,7 @@ from xrdcomp.results import (
     MineralBalance,
     PhaseResult,
     ScaleDifference,
+    StandardShare,
     TgaResult,
     XrdAmounts,
 )
@@ -975,6 +976,7 @@ def _consistency(model: JointModel, best: Optimum, *, bias_std: float, lattice_c
         weighs_crystals=model.weighs_crystals,
         mineral_balance=balance,
         scale=scale,
+        standard=_standard_share(model),
         misfit_probability=misfit,
         birge_ratio=max(ratio, 1.0),
         thermal_share=(balance.contradiction if balance is not None else float(xrd is None)),
@@ -984,6 +986,32 @@ def _consistency(model: JointModel, best: Optimum, *, bias_std: float, lattice_c
         kind="presumed" if model.presumed else "tissue" if model.tissue else "unknown",
         salts_evaporate=final_c is not None and final_c > priors.SALT_FROM_C,
     )
+
+
+def _standard_share(model: JointModel) -> StandardShare | None:
+    """Compare what was weighed in of the standard with its share of all that the pattern shows.
+
+    The share rests on what a gram of each kind of matter scatters, as far as amorphous matter of any kind and crystals
+    of no phase leave that open.
+    """
+    xrd, standard = model.xrd, model.standard
+    if xrd is None or standard is None or not xrd.sees_amorphous:
+        return None
+    own = np.array([row == "standard" for row in xrd.rows], dtype=float)
+    weighed, everything = float(own @ xrd.values) / standard.crystallinity, float(xrd.values.sum())
+    if weighed <= 0.0 or everything <= weighed:
+        return None
+    gradient: FloatArray = own / float(own @ xrd.values) - 1.0 / everything  # of the logarithm of the share
+    soft, unknown = (
+        max(sum(xrd.row(name) for name in names), 0.0) / everything
+        for names in (("organic", "water", "amorphous_mineral"), ("unidentified",))
+    )
+    rest = 1.0 - weighed / everything
+    own_std = math.sqrt(max(float(gradient @ xrd.covariance @ gradient), 0.0))
+    kind = priors.GLASS_RESPONSE.mean + priors.GLASS_RESPONSE.std
+    ratio_std = max(standard.scatter_std, priors.MEASURED_RATIO_STD)
+    stds = (own_std, rest * ratio_std, soft * kind, unknown * priors.UNIDENTIFIED_RESPONSE.std)
+    return StandardShare(stated=standard.fraction, seen=weighed / everything, relative_std=float(np.linalg.norm(stds)))
 
 
 def _soft_share(model: JointModel) -> tuple[float, float]:
