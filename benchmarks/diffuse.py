@@ -103,7 +103,7 @@ def _pattern(scan: Scan) -> Pattern:
     return Pattern(two_theta=scan.two_theta, intensity=scan.counts, sigma=sigma, intensity_unit="counts")
 
 
-_EXACT = 5e-4  # mass fraction to which ends of intervals count, half a digit of the tables: draws do not reach zero
+_EXACT = 1e-4  # mass fraction, to which ends of intervals count: draws do not reach zero
 
 
 @dataclass(frozen=True, kw_only=True)

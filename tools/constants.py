@@ -31,8 +31,6 @@ refinement.covariance|PHASE_PER_GRAM_STD|structure, B, form factors of any cryst
 refinement.covariance|ORDERED_PER_GRAM_STD|B known: f0 of ions against atoms 1–2 %, tables 0.6 %|differences of tables|round robin, error over σ 0.76 rms
 refinement.covariance|GRAIN_LOG_STD|ground powders have grains of a few µm, a factor of two either way|judgement|round robin
 refinement.covariance|KNOWN_LOG_STD|one diameter for grains of many sizes and shapes|judgement|nothing yet
-refinement.covariance|DISCREPANCY_STD|less than half of what forms of halos leave of the intensity|sweeps of counts, seeds 3 to 5, and specimens of three simulators, seeds from 82001|sweeps of counts, seeds 6 and 7; specimens, seeds from 83001
-refinement.covariance|DISCREPANCY_REACH|a reflection of bone's apatite with what overlaps it; slower forms have modes of their own|judgement|the same
 refinement.covariance|BLANK_STD|air and holder scatter in the form of protein without a blank|judgement|worlds
 refinement.covariance|GOOD_FIT_GOF|worst of 400 specimens of strange form had 1.15|home|worlds
 refinement.covariance|GOOD_AREAS_MISFIT|structure factors of reflections one by one, judged|round robin, grainy quartz and calcite|the same, other seeds

@@ -15,15 +15,7 @@ from xrdcomp.data import Pattern
 from xrdcomp.errors import AnalysisError, RecipeError
 from xrdcomp.phases.library import load_phase
 from xrdcomp.recipe import FitRecipe
-from xrdcomp.refinement.covariance import (
-    DISCREPANCY_STD,
-    FOREIGN_LIPID,
-    Discrepancy,
-    foreign_share,
-    residual_inflation,
-    truncated_moments,
-)
-from xrdcomp.refinement.model import Points
+from xrdcomp.refinement.covariance import FOREIGN_LIPID, foreign_share, residual_inflation, truncated_moments
 from xrdcomp.refinement.parameters import build_parameters
 from xrdcomp.refinement.refine import Refinement, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.reflections import bin_means
@@ -146,29 +138,6 @@ def test_correlated_residuals_inflate_by_their_length() -> None:
     smooth = np.convolve(noise, np.ones(5) / np.sqrt(5), mode="same")
     _, tau = residual_inflation(smooth, 0)
     assert_close(tau, 5.0, rtol=0.1, because="a moving mean of 5 has τ = 5; scatter of τ over 40 000 points")
-
-
-def test_a_discrepancy_is_one_of_the_noise_and_bounds_what_counts_say() -> None:
-    """What it takes of products is that of generalised least squares with its covariance added to the noise."""
-    x = np.arange(10.0, 60.0, 0.05)
-    level = 1000.0 + 400.0 * np.sin(x / 5.0)
-    curves = np.stack([level, np.exp(-0.5 * ((x - 30.0) / 0.1) ** 2)], axis=1)
-    known = []
-    for counts in (1.0, 100.0, 10_000.0):
-        points = Points(two_theta=x, intensity=level, sigma=np.sqrt(level / counts))
-        found = Discrepancy.of(points, level)
-        over = curves / points.sigma[:, None]
-        noise = np.eye(len(x)) + found.base @ found.base.T
-        exact = over.T @ np.linalg.solve(noise, over)
-        assert_close(over.T @ over - found.shared(over, over), exact, rtol=1e-6, because="the same by another inverse")
-        assert_close(found.taken_off(over[:, 1]), np.linalg.solve(noise, over[:, 1]), atol=1e-9, because="the same")
-        known.append(np.sqrt(np.linalg.inv(exact).diagonal()))
-    few, some, many = known
-    # a level of the whole range is known to that of each of some 26 nodes over the root of their number, a reflection
-    # ten times better with a hundred times the counts
-    assert_close(many[0], DISCREPANCY_STD / np.sqrt(25.0), rtol=0.2, because="the nodes are linear between each other")
-    assert some[0] < few[0]
-    assert_close(some[1] / many[1], 10.0, rtol=0.1, because="reflections are narrower than the nodes are apart")
 
 
 def test_truncated_moments_of_one_dimension() -> None:

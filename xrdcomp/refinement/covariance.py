@@ -131,42 +131,6 @@ def residual_inflation(residual: FloatArray, n_parameters: int) -> tuple[float, 
     return max(1.0, chi_sq) * tau, tau
 
 
-# What a pattern departs by from every model of it, as a share of its intensity, and over how many degrees: less than
-# half of what forms of halos leave in patterns that show it (`GOOD_FIT_MISFIT`), the rest being misfit that is seen.
-DISCREPANCY_STD, DISCREPANCY_REACH = 0.005, 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Discrepancy:
-    """Departure of a pattern from every model of it: a share of the intensity that varies over some degrees.
-
-    It is linear between nodes `DISCREPANCY_REACH` apart, independent at these with `DISCREPANCY_STD`, and integrated
-    out: of what counts say of curves that vary as slowly, it leaves little however many the counts, and all of what
-    they say of reflections. `base` (n, k) is one standard deviation at each node over sigma, `factor` the Cholesky
-    factor of 1 + baseᵀ base.
-    """
-
-    base: FloatArray
-    factor: tuple[FloatArray, bool]
-
-    @classmethod
-    def of(cls, points: Points, calculated: FloatArray) -> Self:
-        """Take the intensity from a calculated pattern, (n,)."""
-        x, reach = points.two_theta, DISCREPANCY_REACH
-        nodes = np.arange(x[0], x[-1] + reach, reach)
-        hats = np.maximum(1.0 - np.abs(x[:, None] - nodes) / reach, 0.0)
-        base = hats * (DISCREPANCY_STD * np.abs(calculated) / points.sigma)[:, None]
-        return cls(base=base, factor=linalg.cho_factor(base.T @ base + np.eye(len(nodes))))
-
-    def taken_off(self, residual: FloatArray) -> FloatArray:
-        """Residual over sigma, (n,), without the discrepancy that it shows."""
-        return np.asarray(residual - self.base @ linalg.cho_solve(self.factor, self.base.T @ residual))
-
-    def shared(self, one: FloatArray, other: FloatArray) -> FloatArray:
-        """Part of the products oneᵀ other of curves over sigma that the discrepancy takes from them."""
-        return np.asarray((self.base.T @ one).T @ linalg.cho_solve(self.factor, self.base.T @ other))
-
-
 # Rank-1 lattice of 8 191 points in up to eight dimensions, made one component at a time for the smallest P2 [Sloan &
 # Reztsov 2002 Math. Comput. 71, 263]: moments of four background terms err by 0.002 of a standard deviation.
 _POINTS = 8191
@@ -265,13 +229,8 @@ class Evidence:
     unbounded: FloatArray  # amounts with all bounds lifted
 
 
-def collect_evidence(
-    model: PatternModel, solution: Solution, points: Points, recipe: FitRecipe, *, beside: Discrepancy | None = None
-) -> Evidence:
-    """Amounts of every component with their complete covariance.
-
-    Amounts are weighed `beside` a discrepancy where one is given; parameters and `inflation` never are.
-    """
+def collect_evidence(model: PatternModel, solution: Solution, points: Points, recipe: FitRecipe) -> Evidence:
+    """Amounts of every component with their complete covariance."""
     columns, jacobian = solution.columns / points.sigma[:, None], solution.jacobian / points.sigma[:, None]
     joint = np.concatenate([columns, jacobian], axis=1)
     residual = solution.residual(points)
@@ -280,25 +239,13 @@ def collect_evidence(
     prior = np.concatenate([solution.linear_prior, solution.parameter_prior])
     start = np.concatenate([solution.coefficients, np.zeros(jacobian.shape[1])])
     pull = -prior * np.concatenate([solution.coefficients, solution.offset])
-    pulled = joint.T @ residual
-    moved, covariance = _newton(gram / inflation, prior, pulled / inflation + pull, start)
-    _, uninflated = _newton(gram, prior, pulled + pull, start)
-    left, open_covariance = inflation, covariance
-    if beside is not None:
-        left, _ = residual_inflation(beside.taken_off(residual), solution.n_free + int(points.masked.sum()))
-
-    def weighed(products: FloatArray, curve: FloatArray) -> FloatArray:
-        """Products of coefficients and parameters with a curve over sigma, (n,) or (n, k), as amounts are weighed."""
-        return np.asarray((products if beside is None else products - beside.shared(joint, curve)) / left)
-
-    right, normal = weighed(pulled, residual) + pull, weighed(gram, joint)
-    if beside is not None:
-        moved, open_covariance = _newton(normal, prior, right, start)
+    moved, covariance = _newton(gram / inflation, prior, joint.T @ residual / inflation + pull, start)
+    _, uninflated = _newton(gram, prior, joint.T @ residual + pull, start)
     # where misfit counts, the minimum has to weigh the pattern against the priors of forms as the covariance does: at
     # the minimum of the fit many counts would bend forms by many of their standard deviations to take up misfit
     nonnegative = np.concatenate([model.nonnegative, np.zeros(jacobian.shape[1], dtype=bool)])
-    data, normal = normal, normal + np.diag(prior)
-    minimum = solve_linear(normal, normal @ start + right, nonnegative)
+    normal = gram / inflation + np.diag(prior)
+    minimum = solve_linear(normal, normal @ start + joint.T @ residual / inflation + pull, nonnegative)
     # what the priors of amorphous and profile forms leave open is not counting
     counting = uninflated @ gram @ uninflated
     m = len(model.columns)
@@ -306,9 +253,9 @@ def collect_evidence(
     bounded = model.of_kind("background") & model.nonnegative
     narrower = np.ones(m)
     if points.masked.any():
-        narrower = _of_sharp_phases(model, solution, points, data * left, prior, open_covariance, left)
+        narrower = _of_sharp_phases(model, solution, points, gram, prior, covariance, inflation)
     means, amount_cov = _over_background(
-        moved[:m], open_covariance[:m, :m] * np.outer(narrower, narrower), is_amount, bounded, minimum[:m][bounded]
+        moved[:m], covariance[:m, :m] * np.outer(narrower, narrower), is_amount, bounded, minimum[:m][bounded]
     )
     amounts = np.where(model.of_kind("phase")[is_amount], means, minimum[:m][is_amount])
     names = tuple(c.name for c in model.columns if c.kind in ("phase", "amorphous"))
@@ -341,14 +288,10 @@ def collect_evidence(
     structure = np.array([ORDERED_PER_GRAM_STD if name in ordered else PHASE_PER_GRAM_STD for name in names])
     scale = np.diag((structure * positive * crystalline) ** 2)
     # amounts that are held at zero move with a halo of another form: their covariance has no bounds either
+    normal = gram + inflation * np.diag(prior)
     polarized, disorder, flatter = _without_place(model.two_theta.tobytes(), model.instrument)
     weight = emitted_weight(model.instrument) * model.slit * polarized
     lifted = solution.active | model.of_kind("amorphous")
-
-    def taken(scattering: FloatArray) -> FloatArray:
-        curve = weight * scattering / points.sigma
-        return weighed(joint.T @ curve, curve)
-
     return Evidence(
         amounts=XrdAmounts(
             names=names,
@@ -359,8 +302,8 @@ def collect_evidence(
             counting_covariance=counting[:m, :m][np.ix_(is_amount, is_amount)],
             blank_measured=model.blank_measured,
             facts={item.phase.id: item.phase.facts for item in model.reflections},
-            lattice_diffuse=_taken_up(normal, solution.active, taken(disorder))[is_amount],
-            flatter_halo=_taken_up(normal, lifted, taken(flatter))[is_amount],
+            lattice_diffuse=_taken_up(joint, normal, solution.active, weight * disorder / points.sigma)[is_amount],
+            flatter_halo=_taken_up(joint, normal, lifted, weight * flatter / points.sigma)[is_amount],
         ),
         parameter_covariance=covariance[m:, m:],
         covariance=covariance,
@@ -431,18 +374,18 @@ def _of_sharp_phases(
     return out
 
 
-def _taken_up(normal: FloatArray, active: BoolArray, right: FloatArray) -> FloatArray:
-    """Change of the coefficients, (m,), by scattering for which a fit has no place.
+def _taken_up(joint: FloatArray, normal: FloatArray, active: BoolArray, scattering: FloatArray) -> FloatArray:
+    """Change of the coefficients, (m,), by scattering over sigma, (n,), for which a fit has no place.
 
-    `normal` is the matrix of the normal equations of coefficients and parameters, `right` their products with the
-    scattering; coefficients that are not `active` (m,) stay where they are.
+    `normal` is the matrix of the normal equations of coefficients and parameters (`joint`); coefficients that are not
+    `active` (m,) stay where they are.
     """
-    free = np.concatenate([active, np.ones(len(right) - len(active), dtype=bool)])
+    free = np.concatenate([active, np.ones(joint.shape[1] - len(active), dtype=bool)])
     matrix = normal[np.ix_(free, free)]
     scale = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     matrix = matrix / np.outer(scale, scale) + 1e-11 * np.eye(len(matrix))
-    out = np.zeros(len(right))
-    out[free] = np.linalg.solve(matrix, right[free] / scale) / scale
+    out = np.zeros(joint.shape[1])
+    out[free] = np.linalg.solve(matrix, joint[:, free].T @ scattering / scale) / scale
     return out[: len(active)]
 
 

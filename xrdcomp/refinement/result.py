@@ -16,7 +16,6 @@ from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import (
     FOREIGN_LIPID,
     GOOD_FIT_GOF,
-    Discrepancy,
     Evidence,
     LipidAmount,
     collect_evidence,
@@ -279,10 +278,7 @@ class FittedModel:
     @cached_property
     def evidence(self) -> Evidence:
         """Amounts of every component with their covariance, and that of the parameters."""
-        return self._evidence(None)
-
-    def _evidence(self, beside: Discrepancy | None) -> Evidence:
-        evidence = collect_evidence(self.model, self.solution, self.points, self.recipe, beside=beside)
+        evidence = collect_evidence(self.model, self.solution, self.points, self.recipe)
         if self.points.unknown is None:
             return evidence
         amounts = evidence.amounts
@@ -348,12 +344,8 @@ class FittedModel:
 
     @cached_property
     def amounts(self) -> XrdAmounts:
-        """Amounts beside a discrepancy, and what misfit leaves open beyond it.
-
-        The search works with those of `evidence`: whether a phase is there is a question of reflections.
-        """
-        evidence = self._evidence(Discrepancy.of(self.points, self.solution.calculated))
-        factors = evidence.grain_factors
+        """Amounts with what misfit leaves open beyond the covariance that the search worked with."""
+        evidence, factors = self.evidence, self.evidence.grain_factors
         misfit = misfit_covariance(self.model, self.solution, self.points, evidence.inflation)
         misfit, called_for = misfit / np.outer(factors, factors), tuple[str, ...]()
         if (unsought := self.unsought) is not None:
