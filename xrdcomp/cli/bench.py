@@ -15,7 +15,7 @@ from xrdcomp.errors import MissingExtraError
     epilog=examples("xrdcomp app", "xrdcomp app --project knees --port 8765 --workers 2", "xrdcomp app --browser")
 )
 @click.option("--project", default="xrdcomp-project", show_default=True, metavar="DIR",
-              help="Folder of the project: files, specimens as TOML, results; made where it is missing.")  # fmt: skip
+              help="Folder of the project: files, specimens as TOML, results; created if it is missing.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port [default: a free one].")
 @click.option("--workers", type=click.IntRange(min=1, max=64), metavar="N",
               help="Analyses at the same time [default: XRDCOMP_WORKERS, else 1].")  # fmt: skip
@@ -23,10 +23,10 @@ from xrdcomp.errors import MissingExtraError
 def app(project: str, port: int, workers: int | None, *, browser: bool) -> None:
     """Serve a project as pages on this computer, for one person at the bench.
 
-    Prints one line when it is ready: the address to open, which holds the token that it asks for. It listens on
-    loopback only; no file leaves the computer, and nothing is written outside the folder of the project. The
-    command line repeats every run: `xrdcomp analyze --recipe DIR/specimens/NAME.toml`. Ctrl-C ends it; what was
-    queued goes on with the next start.
+    Prints the address to open when it is ready; the address contains the token that the app requires. The app listens
+    on the loopback interface only: no file leaves the computer, and nothing is written outside the folder of the
+    project. The command line can repeat every run: `xrdcomp analyze --recipe DIR/specimens/NAME.toml`. Ctrl-C stops the
+    app; queued analyses continue when it is started again.
     """
     try:
         from xrdcomp.app.server import serve

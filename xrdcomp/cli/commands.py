@@ -100,9 +100,9 @@ DEFAULT_WORKERS = 2
 @shared.overwrite_option
 @shared.quiet_option
 def demo(out: str, figures: bool, overwrite: bool, quiet: bool) -> None:  # noqa: FBT001 - click passes options by name
-    """Analyse the ten embedded specimens, which are simulated and labelled so.
+    """Analyse the ten embedded specimens, which are simulated and labelled as such.
 
-    Leaves a folder for each specimen, a table on the terminal and DIR/index.html.
+    Writes a folder for each specimen and DIR/index.html, and prints a table.
     """
     from xrdcomp.batch.workers import work_off
     from xrdcomp.present.tables import cohort_table
@@ -153,10 +153,10 @@ def _analyse_embedded(entry: CohortEntry, *, out: str, figures: bool, overwrite:
 @shared.xrd_options
 @shared.output_options
 def identify(file: str, **options: Any) -> None:
-    """Search a pattern for every crystalline phase of the library.
+    """Search a pattern for every crystalline phase in the library.
 
-    Each phase is detected, not detected (with the fraction that would have been seen) or inconclusive. Nothing is
-    assumed to be there.
+    Each phase is detected, not detected (with the fraction that would have been seen) or inconclusive. No phase is
+    assumed to be present.
     """
     shared.take_laboratory(options, file, blank="blank")
     recipe = shared.build_recipe(options).with_settings({"identification.start": "nothing"})
@@ -210,21 +210,21 @@ STANDARDS = ("calcium-oxalate-monohydrate", "copper-sulfate-pentahydrate", "port
     "tga-check", epilog=shared.examples("xrdcomp tga-check oxalate.txt --standard calcium-oxalate-monohydrate")
 )
 @click.argument("file")
-@click.option("--standard", type=click.Choice(STANDARDS), required=True, help="What was weighed in.")
+@click.option("--standard", type=click.Choice(STANDARDS), required=True, help="The standard that was measured.")
 @click.option("--blank", metavar="FILE", help="Run of the empty pan with the same program.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0, 1),
     default=0.005,
     show_default=True,
-    help="Difference up to which a step holds, as a fraction of the start mass.",
+    help="Difference up to which a step passes, as a fraction of the start mass.",
 )
 @shared.tga_options
 @shared.input_format_option
 @shared.recipe_options
 @shared.format_option
 def tga_check(file: str, **options: Any) -> None:
-    """Compare the steps of a standard with theory; exit code 1 where one does not hold."""
+    """Compare the steps of a standard with theory; the exit code is 1 if one of them is wrong."""
     from xrdcomp.thermal.standards import tga_check as check_standard
 
     recipe = shared.build_recipe(options)
@@ -279,7 +279,7 @@ _SETTINGS = {
 @shared.overwrite_option
 @shared.quiet_option
 def calibrate(scan_file: str, **options: Any) -> None:
-    """Refine the instrument's resolution on a standard and write it to a file."""
+    """Refine the instrument's resolution with a scan of a standard and write it to a file."""
     from xrdcomp.instrument.build import write_instrument
     from xrdcomp.instrument.calibrate import calibrate as calibrate_instrument
     from xrdcomp.io.front import read_xrd
@@ -410,7 +410,7 @@ EXAMPLE = "apatite=0.3,carbonate=0.02,protein=0.4,lipid=0.1,water=0.15,amorphous
 @shared.overwrite_option
 @shared.quiet_option
 def simulate(out: str, seed: int | None, composition: str | None, **options: Any) -> None:
-    """Write simulated specimens as instrument exports, with their truth beside them.
+    """Write simulated specimens as instrument exports, with the true values beside them.
 
     Without --composition, the cohort of ten specimens that `xrdcomp demo` analyses.
     """
@@ -457,9 +457,9 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
 @click.argument("frames", metavar="FRAME…", nargs=-1, required=True)
 @click.option(
     "--poni", "ponis", metavar="FILE", multiple=True,
-    help="Calibration by pyFAI, once for all frames or once for each; replaces the geometry of the headers.",
+    help="pyFAI calibration, one for all frames or one for each; replaces the geometry of the headers.",
 )  # fmt: skip
-@click.option("--mask", metavar="FILE", help="npy, TIFF or EDF; pixels that are not zero are not used.")
+@click.option("--mask", metavar="FILE", help="npy, TIFF or EDF; nonzero pixels are not used.")
 @click.option(
     "--sector", metavar="START,STOP",
     help="Azimuth in degrees, 0 towards higher columns, 90 towards higher rows [default: the full turn].",
@@ -481,7 +481,7 @@ def simulate(out: str, seed: int | None, composition: str | None, **options: Any
 @shared.overwrite_option
 @shared.quiet_option
 def integrate(frames: tuple[str, ...], **options: Any) -> None:
-    """Integrate frames of an area detector (GFRM, SFRM, TIFF, CBF, EDF, Eiger) to one powder pattern.
+    """Integrate frames of an area detector (GFRM, SFRM, TIFF, CBF, EDF, Eiger) into one powder pattern.
 
     Several frames are merged. Needs the optional packages fabio and pyFAI.
     """
@@ -579,7 +579,7 @@ def formats(output_format: str) -> None:
 @shared.overwrite_option
 @shared.format_option
 def inspect(file: str, figure: str | None, **options: Any) -> None:
-    """Say what a file is, a pattern, a run or a frame, and what it holds, without analysing it."""
+    """Show whether a file is a pattern, a run or a frame, and what it contains, without analysing it."""
     from xrdcomp.io.front import inspect_file, read_tga, read_xrd, why_not_powder
     from xrdcomp.present.tables import align
 
@@ -663,7 +663,7 @@ def _cell(value: object) -> str:
 @click.argument("phase", required=False, metavar="[ID|FILE.cif|FOLDER]")
 @shared.format_option
 def phases(phase: str | None, output_format: str) -> None:
-    """List the reference phases, or tell what is known of one: of the library, a CIF file or a phase folder."""
+    """List the reference phases, or show what is known of one: of the library, a CIF file or a phase folder."""
     from xrdcomp.phases.library import list_phases, phase_info
     from xrdcomp.present.tables import align
 

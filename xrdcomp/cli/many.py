@@ -43,7 +43,7 @@ def _page_of(out: Path, sample_id: str) -> str:
 
 scheduler_option = click.option(
     "--scheduler", default="", metavar="local|tcp://HOST:PORT",
-    help="Work on Dask: local processes, or the workers of a scheduler that runs (extra cluster).",
+    help="Use Dask: local processes, or the workers of a running scheduler (extra cluster).",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ scheduler_option = click.option(
 @click.option("--report/--no-report", default=False, show_default=True, help="Write report.html of each specimen.")
 @click.option(
     "--fail-on", type=click.Choice(["error", "warning", "never"]), default="error", show_default=True,
-    help="Status of a specimen from which on the exit code is 1.",
+    help="Least severe status of a specimen that gives exit code 1.",
 )  # fmt: skip
 @scheduler_option
 @xrd_options
@@ -79,10 +79,10 @@ def batch(source: str, **options: Any) -> None:
     """Analyse many specimens, given by a manifest or by the names of the files in a folder.
 
     A manifest is a CSV file with the columns sample_id, xrd, tga, blank, tga_blank, atmosphere and any setting; paths
-    are relative to it. Of a folder, a pattern and a run belong together where their names do (S1.xy, S1_tga.csv).
+    are relative to it. In a folder, a pattern and a run are paired by their names (S1.xy, S1_tga.csv).
 
     Writes DIR/results.csv, results.parquet (with the extra batch), index.html and a folder for each specimen. A file
-    that cannot be read is a failed row. The same command again goes on where it was broken off.
+    that cannot be read gives a failed row. If it is interrupted, the same command continues where it stopped.
     """
     from xrdcomp.batch.progress import progress_bar
     from xrdcomp.batch.run import Asked, run_batch
@@ -151,14 +151,14 @@ FREE_KINDS = ("cell", "inverse_size", "sample_displacement_mm", "zero_shift")
 @click.argument("source", metavar="FILE.h5::PATH|FILE.zarr::PATH|FOLDER|FILE")
 @click.option("--out", required=True, metavar="FILE.parquet", help="Table of the results; CSV, page, figure beside it.")
 @click.option(
-    "--two-theta", default="", metavar="PATH", help="Path of the angles in the file where it does not say them itself."
+    "--two-theta", default="", metavar="PATH", help="Path of the angles in the file, if the file does not name them."
 )
 @click.option(
     "--free", default=",".join(FREE_KINDS), show_default=True, metavar="KIND[,KIND…]|all",
-    help="Parameters that each pattern has of its own beside amounts and background; the rest is of the common fit.",
+    help="Parameters that are free in each pattern besides amounts and background; the common fit fixes the rest.",
 )  # fmt: skip
 @click.option(
-    "--chunk", type=click.IntRange(min=1), metavar="N", help="Patterns of a unit of work [default: 16 to 256]."
+    "--chunk", type=click.IntRange(min=1), metavar="N", help="Patterns per unit of work [default: 16 to 256]."
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), metavar="N",
@@ -166,7 +166,7 @@ FREE_KINDS = ("cell", "inverse_size", "sample_displacement_mm", "zero_shift")
 )  # fmt: skip
 @scheduler_option
 @click.option(
-    "--partitions", is_flag=True, help="Leave FILE.parquet a folder of partitions: nothing is copied in the end."
+    "--partitions", is_flag=True, help="Keep FILE.parquet as a folder of partitions; nothing is copied at the end."
 )
 @click.option("--resume/--fresh", default=True, show_default=True, help="Keep what an earlier run of the same did.")
 @click.option("--csv/--no-csv", default=None, help="Write FILE.csv too [default: up to a million patterns].")
@@ -182,9 +182,9 @@ FREE_KINDS = ("cell", "inverse_size", "sample_displacement_mm", "zero_shift")
 def series(source: str, **options: Any) -> None:
     """Fit many patterns of one instrument and grid with the same phases, chunk by chunk.
 
-    A common fit of some of them decides all that they share; every pattern is fitted from there. Writes one row a
-    pattern with all amounts, cells, sizes and their standard uncertainties. The same command again goes on where it was
-    broken off. A pattern that cannot be fitted is a row that says why.
+    A common fit of some of them determines everything that they share; every pattern is then fitted from there. Writes
+    one row per pattern with all amounts, cells, sizes and their standard uncertainties. A pattern that cannot be fitted
+    gives a row that says why. If it is interrupted, the same command continues where it stopped.
     """
     from xrdcomp.batch.chunks import MOST_CSV_ROWS, start_run, view_of
     from xrdcomp.batch.progress import progress_bar

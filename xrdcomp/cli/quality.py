@@ -56,19 +56,19 @@ class _Judging(click.Group):
 def qc() -> None:
     """Judge results by a policy, for scripts; check standards and charts of an instrument.
 
-    RESULTS are result.json, folders of specimens, or folders that batch or watch wrote. The exit code is 0 where every
-    rule passes, 1 where one fails, 4 where none fails but one could not be judged, and 2 for what is no result or no
-    policy.
+    RESULTS are result.json files, folders of specimens, or folders written by batch or watch. The exit code is 0 if
+    every rule passes, 1 if one fails, 4 if none fails but one could not be judged, and 2 if there is no result or the
+    policy is not valid.
     """
 
 
 @qc.command(epilog=examples("xrdcomp qc results --policy qc.toml --junit qc.xml"))
 @click.argument("results", nargs=-1, required=True, metavar="RESULTS...")
 @click.option("--policy", metavar="FILE", help="Rules as TOML [default: those that ship].")
-@click.option("--junit", metavar="FILE", help="Write a JUnit report: one suite a result, one case a rule.")
-@click.option("--explain", is_flag=True, help="Print every rule in words, what it saw and why it is asked.")
+@click.option("--junit", metavar="FILE", help="Write a JUnit report: one suite per result, one case per rule.")
+@click.option("--explain", is_flag=True, help="Print every rule in words, with what it found and its reason.")
 @format_option
-@click.option("--overwrite", is_flag=True, help="Replace FILE of --junit where xrdcomp did not write it.")
+@click.option("--overwrite", is_flag=True, help="Replace the FILE of --junit even if xrdcomp did not write it.")
 def judge(results: tuple[str, ...], **options: Any) -> None:
     """Judge results by a policy: exit code 0 pass, 1 fail, 4 could not be judged."""
     from xrdcomp.disk import refuse_inputs, write_whole
@@ -138,8 +138,8 @@ history_option = click.option(
 def record(file: str | None, **options: Any) -> None:
     """Measure a check standard and record it, note a service, or exclude a run.
 
-    Several processes may record in one history at the same time. A file that is there already is not recorded twice;
-    nothing is ever deleted or changed.
+    Several processes may record in one history at the same time. A file is recorded only once; nothing is ever deleted
+    or changed.
     """
     from xrdcomp.errors import RecipeError
     from xrdcomp.instrument.history import InstrumentHistory
@@ -208,7 +208,8 @@ def record(file: str | None, **options: Any) -> None:
 def chart(**options: Any) -> None:
     """Judge every quantity of the history by Westgard's rules and CUSUM, and draw its chart.
 
-    Exit code 0 in control (a drift is told), 1 where one is out of control, 4 where every baseline is still being made.
+    Exit code 0 if all are in control (a drift is reported), 1 if one is out of control, 4 while every baseline is still
+    being collected.
     """
     from xrdcomp.errors import RecipeError
     from xrdcomp.instrument.control import BASELINE_RUNS
@@ -255,7 +256,7 @@ def chart(**options: Any) -> None:
 @click.option("--format", "output_format", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace FILE where xrdcomp did not write it.")
 def export(**options: Any) -> None:
-    """Write every value with its run: one row a value, or JSON with services and exclusions."""
+    """Write every value with its run: one row per value, or JSON with services and exclusions."""
     import json
 
     from xrdcomp.disk import write_whole
@@ -301,17 +302,17 @@ _seconds = click.FloatRange(min=0.0)
 @click.argument("folder")
 @click.option("--out", default=WATCH_OUT, show_default=True, metavar="DIR", help="Folder for the results and the page.")
 @click.option("--policy", metavar="FILE", help="Rules as TOML [default: those that ship].")
-@click.option("--manifest", metavar="FILE", help="Which files belong together [default: names do].")
-@click.option("--once", is_flag=True, help="End when nothing is to come of the files that are there.")
+@click.option("--manifest", metavar="FILE", help="Which files belong together [default: by name].")
+@click.option("--once", is_flag=True, help="Stop when nothing more is expected from the files present.")
 @click.option("--interval", type=click.FloatRange(min=0.05), default=2.0, show_default=True, metavar="S",
-              help="Seconds between two looks.")  # fmt: skip
+              help="Seconds between two checks of the folder.")  # fmt: skip
 @click.option("--settle", type=_seconds, default=10.0, show_default=True, metavar="S",
-              help="A file is finished when it has not changed for so long.")  # fmt: skip
+              help="Seconds without a change after which a file is finished.")  # fmt: skip
 @click.option("--pair-wait", type=_seconds, metavar="S",
-              help="How long a pattern waits for its run or a run for its pattern [default: 60; 0 with --once].",
+              help="Seconds that a pattern waits for its run, or a run for its pattern [default: 60; 0 with --once].",
 )  # fmt: skip
 @click.option("--patience", type=_seconds, default=300.0, show_default=True, metavar="S",
-              help="A file that cannot be read and has not changed for so long is damaged.")  # fmt: skip
+              help="Seconds without a change after which an unreadable file is damaged.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="Processes.")
 @click.option("--figures/--no-figures", default=False, show_default=True, help="Draw figures of each specimen.")
 @click.option("--report/--no-report", default=False, show_default=True, help="Write report.html of each specimen.")
@@ -323,10 +324,10 @@ _seconds = click.FloatRange(min=0.0)
 def watch(folder: str, **options: Any) -> None:
     """Analyse the files of a folder as the instrument finishes writing them, once each, with a QC verdict.
 
-    A file is finished when its size has been the same for a while and it can be read to its end. Pattern and run belong
-    together by their names or by the manifest. DIR/index.html shows specimens, verdicts and files that cannot be read;
-    DIR/<sample_id>/ holds each result. The same command again goes on where it was stopped or killed. With --once the
-    exit code is 1 where a file cannot be read, a specimen failed or a rule fails.
+    A file counts as finished when its size has not changed for a while and it can be read to the end. Pattern and run
+    are paired by their names or by the manifest. DIR/index.html shows specimens, verdicts and files that cannot be
+    read; DIR/<sample_id>/ holds each result. After a stop or a kill, the same command continues where it stopped. With
+    --once the exit code is 1 if a file cannot be read, a specimen failed or a rule fails.
     """
     from datetime import datetime
 

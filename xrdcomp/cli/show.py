@@ -1,4 +1,4 @@
-"""Commands that show and take away what was analysed before: shells over `xrdcomp.present`; they compute nothing."""
+"""Commands that show and export results: shells over `xrdcomp.present`; they compute nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def find_results(places: Sequence[str]) -> list[Path]:
 @shared.overwrite_option
 @shared.quiet_option
 def export(results: tuple[str, ...], out: str, tables: tuple[str, ...], *, overwrite: bool, quiet: bool) -> None:
-    """Write tables of one or several results: folders that analyze or batch wrote, or a folder of them.
+    """Write tables of one or several results: folders written by analyze or batch, or a folder of them.
 
     Tables: composition, other_basis, phases, limits, cells, microstructure, peaks, parameters, correlations, fractions,
     steps, mass_balance, budget, tga_budget, claims, messages, measurement, settings, pattern, thermogram; of several
@@ -75,16 +75,16 @@ def export(results: tuple[str, ...], out: str, tables: tuple[str, ...], *, overw
 @click.option("--out", default="report.html", show_default=True, metavar="FILE", help="Page to write.")
 @click.option("--pdf", is_flag=True, help="Print it as PDF as well, beside the page, by a browser or weasyprint.")
 @click.option("--paper", type=click.Choice(["A4", "letter"]), default="A4", show_default=True, help="Of the PDF.")
-@click.option("--appendix", is_flag=True, help="Print all of a specimen's page, not the two sheets of its answer.")
-@click.option("--decimal-comma", is_flag=True, help="Numbers with a comma in the PDF; on the page a button sets them.")
-@click.option("--title", default="Report", show_default=True, metavar="TEXT", help="Head of a page of several results.")
+@click.option("--appendix", is_flag=True, help="Print the whole page of a specimen, not only the answer.")
+@click.option("--decimal-comma", is_flag=True, help="Decimal commas in the PDF; on the page a button switches them.")
+@click.option("--title", default="Report", show_default=True, metavar="TEXT", help="Title for several results.")
 @shared.overwrite_option
 @shared.quiet_option
 def report(results: tuple[str, ...], **options: Any) -> None:
-    """Write the page of one or several results: folders that analyze or batch wrote, or a folder of them.
+    """Write the page of one or several results: folders written by analyze or batch, or a folder of them.
 
-    One result gives the page that analyze writes; several give a table to sort and filter, compositions side by side
-    and all curves together, with links to the single pages.
+    One result gives the page that analyze writes. Several give a table to sort and filter, compositions side by side
+    and all curves together, with links to the individual pages.
     """
     from xrdcomp.present.batch_page import page_row, render_batch_page
     from xrdcomp.present.files import read_result, write_text
@@ -140,7 +140,7 @@ KINDS = ("overview", "fit", "tga", "composition", "budget", "cohort")
 @shared.overwrite_option
 @shared.quiet_option
 def figure(results: tuple[str, ...], **options: Any) -> None:
-    """Draw one figure of results that analyze or batch wrote: as wide as a column, on another scale or axis."""
+    """Draw one figure of results written by analyze or batch: at column width, on another scale or axis."""
     from xrdcomp.present import figures
     from xrdcomp.present.files import read_result, write_figure
     from xrdcomp.present.style import figure_of
@@ -183,7 +183,7 @@ def figure(results: tuple[str, ...], **options: Any) -> None:
 def kinetics(runs: tuple[str, ...], **options: Any) -> None:
     """Activation energy of one step from three runs or more at different heating rates.
 
-    Kissinger's from the peaks, Vyazovkin's over conversion; each with its figure.
+    By Kissinger's method from the peaks, and by Vyazovkin's as a function of conversion; each with a figure.
     """
     from xrdcomp import analyze_tga
     from xrdcomp.present import studies
