@@ -20,9 +20,9 @@ from xrdcomp.recipe import Recipe
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
 INTRO = """# Settings
 
-Each can be given as `--set group.name=value`, in a recipe (`--recipe`, TOML), or in Python by its name. `recipe.toml`
-of every result holds them all. A name that does not exist or a value that is not legal is refused, with the nearest
-one that is. This page is made from `xrdcomp/recipe.py` by `python -m tools.settings`.
+Every setting can be given as `--set group.name=value`, in a recipe (`--recipe`, TOML), or in Python by its name. The
+`recipe.toml` of every result contains all of them. Unknown names and illegal values are refused, and the message gives
+the nearest legal one. This page is made from `xrdcomp/recipe.py` by `python -m tools.settings`.
 """
 
 

@@ -200,7 +200,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Facts about the diffractometer; None means: from the file, else the generic instrument.
+    """Facts about the diffractometer; None: from the file, else the generic instrument.
 
     Attributes
     ----------
@@ -216,15 +216,15 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
     variable_slit : bool or None
         Automatic slits that keep the illuminated length constant. None: what the file says, else fixed slits.
     radius_mm : float or None
-        Goniometer radius; turns a displacement in mm into an angle, and decides from which angle on the beam stays on a
-        short specimen. None: what the file says, else 200.
+        Goniometer radius; converts a displacement in mm into an angle, and determines the angle above which the beam
+        stays on a short specimen. None: from the file, else 200.
     monochromator_two_theta : float or None, degrees
         26.6 for diffracted-beam graphite with Cu Kα; lowers high-angle intensities by its polarisation.
     polarization_fraction : float
         Share of the primary beam polarised in the plane of diffraction: 0.5 for a tube, 0 to 0.05 for a synchrotron
-        that scatters upwards. Larger values lower intensities around 90°.
+        with a vertical scattering plane. Larger values lower intensities around 90°.
     kbeta_ratio, w_la_ratio : float
-        Residual Kβ and tungsten Lα relative to Kα1, start of their refinement; 0: no such lines.
+        Residual Kβ and tungsten Lα relative to Kα1, starting values of their refinement; 0: no such lines.
     absorption_radius : float
         μR of a capillary, μt of a foil or of a thin layer in reflection; larger values suppress low angles for a
         capillary, high angles for a foil, small ones high angles for a layer. 0: no absorption, a thick specimen.
@@ -236,11 +236,11 @@ class InstrumentRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_field
         Length of the specimen along the beam, with `equatorial_divergence` and `radius_mm` or the file's: where the
         beam is longer, low angles are too weak. 0: long enough.
     equatorial_divergence : float or None, degrees
-        Full divergence angle; moves and broadens lines of a flat specimen, by −α² cotθ / 6 in the mean. None: what
-        the file says, else 0.7 where lines are sharp; 0 leaves it to the displacement.
+        Full divergence angle; shifts and broadens reflections of a flat specimen, by −α² cotθ / 6 on average. None:
+        from the file, else 0.7 where reflections are sharp; 0 leaves it to the displacement.
     axial_correlation : float or None
         See ``physics.profiles.axial_correlation``, which computes it from the lengths of source, specimen and slit
-        and the Soller acceptance. None: the same from the file, else 0.3 where lines are sharp.
+        and the Soller acceptance. None: the same from the file, else 0.3 where reflections are sharp.
     file : str
         Name of an instrument file written by ``xrdcomp calibrate``.
     """
@@ -283,20 +283,22 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ----------
     two_theta_range : (float, float) or None, degrees
     mode : {"structure", "peaks"}
-        ``structure`` takes relative intensities from the atoms; ``peaks`` lets every peak's intensity free
-        at the positions of the cell (textured or unknown material).
+        ``structure`` takes relative intensities from the atoms; ``peaks`` refines the intensity of every peak at the
+        positions given by the cell (textured or unknown material).
     background : {"auto", "physical", "flexible"}
         ``physical``: non-negative, falling air and instrument terms, so that broad amorphous scattering stays in the
         amorphous components. ``flexible``: a polynomial as well, for crystalline mixtures where only relative
         fractions are wanted; no amorphous component is fitted unless named. ``auto``: physical.
     background_terms : int
-        Terms of the polynomial of the flexible background; more follow finer bends and may eat amorphous scattering.
+        Terms of the polynomial of the flexible background; more terms follow finer structure and may absorb amorphous
+        scattering.
     amorphous : tuple of str
         Amorphous components on the per-gram scale: ``protein``, ``lipid``, ``water``,
         ``amorphous_calcium_phosphate``, ``polymer`` (first ring at 1.0 Å⁻¹). None: the first four, none with the
-        flexible background. What is not named is not looked for: its scattering goes to the others.
+        flexible background. A component that is not named is not looked for; its scattering goes to the others.
     amorphous_patterns : mapping of amorphous component to file
-        Measured pattern of the pure amorphous material, air and holder taken off, that gives the component its form.
+        Measured pattern of the pure amorphous material, with air and holder subtracted, which defines the shape of the
+        component.
     amorphous_formulas : mapping of amorphous component to chemical formula
         Composition of the material of a measured pattern; else that of the component.
     amorphous_control : mapping of one amorphous component to file
@@ -306,7 +308,7 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     texture : {"auto", "none", "march_dollase", "harmonic"}
         Preferred orientation: none, one axis along c, or symmetrised spherical harmonics of degree 6 with a
         prior of 5 % on intensities. ``auto``: harmonic where one phase is fitted, March-Dollase where several
-        are, because harmonics of minor phases trade with their amounts.
+        are, because harmonics of minor phases are correlated with their amounts.
     grain_size_um : float, µm
         Grain diameter for microabsorption of phases with crystallites above 60 nm; typical of ground powder,
         its uncertainty of a factor of two carried. 0 turns the correction off.
@@ -314,17 +316,17 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Where it is known, instead of the typical one and whatever the size of the crystallites.
     strain, displacement, zero_shift, transparency, cell, b_overall, asymmetry : bool
         Which groups of parameters are refined. Transparency is the depth 1/μ that the beam reaches in a thick
-        specimen of low absorption; it trades with displacement and cell.
+        specimen of low absorption; it is correlated with displacement and cell.
     b_elements : bool
-        B of every element but hydrogen instead of one addition to all; asks for lines to high angles.
+        B of every element but hydrogen instead of one addition to all; needs reflections at high angles.
     per_gram_std : float
         Relative standard uncertainty of the scattering power per gram of each amorphous component, beyond that of its
         material (water 3 %, lipid and protein 8 %, calcium phosphate 20 %); larger values widen the intervals of
         amorphous components.
     solver : {"varpro", "lmfit"}
-        ``lmfit`` runs the same residual through lmfit: slow, for checking.
+        ``lmfit`` minimises the same residual with lmfit: slow, for checking.
     max_iterations : int
-        Steps of the minimisation after which it stops and says so.
+        Number of steps after which the minimisation stops and says so.
     """
 
     two_theta_range: tuple[float, float] | None = None
@@ -360,19 +362,19 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class IdentificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The search for crystalline phases that were not asked for.
+    """The search for crystalline phases that were not named.
 
     Attributes
     ----------
     search : bool
         Whether the library is searched at all.
     start : {"hydroxyapatite", "nothing"}
-        What is fitted before the search where no phases are named: apatite (tested, and dropped where it is not
-        there), or nothing, for material of any kind.
+        What is fitted before the search if no phases are named: apatite (tested, and dropped if it is absent), or
+        nothing, for material of any kind.
     library : tuple of str
         What is searched, as in `Recipe.phases`; empty means the whole library.
     own_phases : tuple of str
-        CIF files, phase folders, or folders of these that are searched as well.
+        CIF files, phase folders, or folders of these, to be searched in addition.
     false_alarm_rate : float
         Probability of one or more false phases in a specimen that has none.
     detection_probability : float
@@ -400,8 +402,8 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     search_half_width_c : float, °C
         How far from the literature boundary the minimum may lie.
     char_fraction, char_std : float
-        Share of protein and polysaccharide that stays as char in an inert gas at the end of the run; what goes
-        as fat does leaves less. Other values than the ordinary ones hold for all organic matter as they stand.
+        Fraction of protein and polysaccharide that remains as char in an inert gas at the end of the run; matter lost
+        at the temperatures of fat leaves less. Values other than the defaults apply to all organic matter as they are.
     sample_density_g_cm3, pan_volume_cm3 : float
         For the buoyancy estimate when no blank run is given.
     buoyancy_std : float
@@ -409,20 +411,20 @@ class ThermalRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=T
     drift_std_ug : float, µg
         Standard uncertainty of the balance's zero over a whole run; half of it where a blank run was subtracted.
     placement_std_c : float, °C
-        Standard uncertainty of where a boundary belongs around the DTG minimum; acts in proportion to the
-        DTG left there.
+        Standard uncertainty of the position of a boundary relative to the DTG minimum; its effect is proportional to
+        the DTG there.
     bound_water_fraction : float
         Largest share of the mineral that may leave as bound water or by HPO4 condensation inside the organic
         window (0 switches it off).
     smoothing_c : float or None, °C
-        Length scale of the smoothing; None lets the noise decide. Larger values smooth more.
+        Length scale of the smoothing; None: chosen from the noise. Larger values smooth more.
     assignment : {"auto", "tissue", "none"}
         Whether steps are read as water, organic and carbonate. ``auto``: only where the loss in the organic
         window begins early, as tissue does; ``none`` numbers the steps.
     decompose : {"auto", "never", "always"}
         Separation of overlapping peaks by fitted components; ``auto`` where peaks overlap.
     bootstrap : int, >= 2
-        Repetitions behind the uncertainty of boundaries.
+        Number of repetitions for the uncertainty of boundaries.
     seed : int
         Of the repetitions; the same seed gives the same figures.
     """
@@ -479,19 +481,19 @@ class SpecimenRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class HistoryRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """History of check runs against which the instruments are judged; it moves no number, only messages.
+    """History of check runs against which the instruments are judged; it affects messages only, no numbers.
 
     Attributes
     ----------
     file : str
-        Name of a history that ``xrdcomp qc record`` made; "" judges nothing.
+        Name of a history made by ``xrdcomp qc record``; with "" nothing is judged.
     diffractometer, thermobalance : str
         Names of the instruments in it; "" where it holds one of the kind.
     interval_days : float, days
-        Longest time between a check run and a measurement after it; a shorter one asks for more check runs.
+        Longest time between a check run and a measurement after it; a shorter time requires more check runs.
     baseline_runs : int
-        Check runs that mean and standard deviation are taken from; fewer make limits less certain, so that false
-        alarms are more frequent.
+        Check runs from which mean and standard deviation are calculated; fewer make the limits less certain and false
+        alarms more frequent.
     """
 
     file: str = ""
@@ -508,12 +510,12 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     ----------
     basis : {"as_received", "dry"}
     method : str
-        ``auto`` uses everything that was measured; the others what they name, and refuse where it is missing.
+        ``auto`` uses everything that was measured; the others use what they name, and refuse if it is missing.
     supported_above, refuted_below : float
         A claim is supported where its probability is at least the first, refuted where it is at most the
         second, inconclusive between.
     minor_below, organic_above : float
-        The fractions behind "minor component" and "more than half organic".
+        The limits behind "minor component" and "more than half organic".
     foreign_level : float
         Mass fraction of the specimen above which another crystalline phase would refute "only crystalline
         phase"; smaller demands lower detection limits.
@@ -522,7 +524,7 @@ class CompositionRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fiel
     xrd_bias_std : float
         Relative standard uncertainty of the diffraction scale when nothing calibrates it.
     draws : int
-        Posterior draws; more narrow the Monte Carlo error of the interval ends.
+        Posterior draws; more draws reduce the Monte Carlo error of the interval ends.
     seed : int
         Of the draws; the same seed gives the same figures.
     """
@@ -556,18 +558,18 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
     ----------
     method : str
         ``auto`` takes the best that the data allow: internal standard, external standard, PONKCS factors,
-        calibrated crystallinity, the absolute scale, Hill-Howard; a message says which and why.
+        calibrated crystallinity, the absolute scale, Hill-Howard; a message says which one, and why.
     standard_crystallinity : (value, standard uncertainty) or None
         Crystalline share of the spike; None: 0.9902 ± 0.0056 for corundum (SRM 676a), 0.99 ± 0.01 otherwise.
     external_constant : (G, standard uncertainty)
-        Of the diffractometer, from a pure standard; 0: not measured.
+        Constant of the diffractometer, from a pure standard; 0: not measured.
     external_scan : str
-        Scan of the pure standard instead: G is found from it, fitted with `external_phase`. It must be of the same
+        Scan of the pure standard instead: it is fitted with `external_phase` to find G. It must be of the same
         geometry, tube load, slits and counting time per step as the specimen's.
     external_phase : str
         Phase of that scan; its crystallinity and grain size are those of an internal standard of this phase.
     rest_attenuation : (value, standard uncertainty), cm²/g
-        Mass attenuation of what is not crystalline: 6.3 dry collagen, 10.2 water.
+        Mass attenuation of everything that is not crystalline: 6.3 for dry collagen, 10.2 for water.
     ponkcs_factors : mapping of component to (factor, standard uncertainty)
         Mass per fitted amount relative to phases with a structure; ``non_crystalline`` for all amorphous components
         together. Empty with method ``ponkcs``: the factor in `amorphous_file`.
@@ -577,7 +579,7 @@ class QuantificationRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_f
         Bragg area per gram over amorphous area per gram, instead of a file.
     per_gram_std : float
         Relative standard uncertainty of each component's intensity per gram on the absolute scale, beyond the
-        fit's: 0.2 for coarse powders, whose strong lines are weakened by extinction and microabsorption.
+        fit's: 0.2 for coarse powders, whose strong reflections are weakened by extinction and microabsorption.
     amorphous_std : float
         Relative standard uncertainty of the calculated scattering per gram of amorphous components, which is common to
         all of them: measured patterns of organic matter agree with calculation to 15 %, one composite to 40 %.
@@ -618,11 +620,11 @@ class Recipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Phase ids, CIF files, folders with ``phase.toml`` and ``structure.cif``, or folders of these, to fit; empty
         means hydroxyapatite, with the whole library searched.
     sample_id : str
-        Empty means: from the pattern's file name.
+        Empty: taken from the file name of the pattern.
     internal_standard : str
         Phase id of the spike, "" without one.
     internal_standard_fraction : float
-        Mass of the spike over that of the spiked powder, 0 to 1.
+        Mass of the spike divided by that of the spiked powder, 0 to 1.
     specimen, instrument, fit, identification, thermal, quantification, composition, history
         The groups above.
     """
