@@ -34,9 +34,9 @@ AREAS = {
 }
 INTRO = """# Messages
 
-Every message carries a stable code, a severity and the figures of its text as `facts`. *error*: figures of this kind
-may not be used; *warning*: usable with care; *info*: the rest. `status` of a result is that of its worst message.
-This page is made from the declarations in the code by `python -m tools.messages`.
+Every message has a stable code, a severity, and the figures of its text as `facts`. *error*: results of this kind must
+not be used; *warning*: usable with care; *info*: everything else. The `status` of a result is that of its most severe
+message. This page is made from the declarations in the code by `python -m tools.messages`.
 """
 
 

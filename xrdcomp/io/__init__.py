@@ -1,1 +1,1 @@
-"""A file on disk becomes a `Pattern` or a `TgaRun`: one file for each vendor, one registry."""
+"""Reading files into a `Pattern` or a `TgaRun`: one module for each vendor, one registry."""

@@ -1,7 +1,7 @@
-"""Access to zip archives, XML, lists of numbers and binary fields, without their dangers.
+"""Safe access to zip archives, XML, lists of numbers and binary fields.
 
-Every size is bounded before memory is taken, every offset is checked against the length, and what is wrong is
-refused with its place.
+Every size is limited before memory is allocated, every offset is checked against the length, and errors are reported
+with their place.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def is_zip(source: SourceFile) -> bool:
 def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str, bytes]:
     """Content of the members that `wanted` accepts by name, in the order of the archive.
 
-    Refused are broken archives and checksums, encrypted members, names that are absolute or climb out of the
-    folder, too many members and members that grow too far.
+    These are refused: broken archives and checksums, encrypted members, names that are absolute or lead out of the
+    folder, too many members, and members that expand too far.
     """
     content: dict[str, bytes] = {}
     room = MAX_EXPANDED_BYTES
@@ -87,7 +87,8 @@ def read_members(source: SourceFile, wanted: Callable[[str], bool]) -> dict[str,
 def parse_xml(data: bytes, member: str = "") -> Element:
     """Parse bytes; `member` names the part of an archive they come from.
 
-    Refused are what is not well-formed (a cut or damaged file), and a document type, which no instrument writes.
+    XML that is not well-formed (a cut or damaged file) is refused, and so is a document type, which no instrument
+    writes.
     """
     if data[:2] not in (b"\xff\xfe", b"\xfe\xff"):  # what a copy puts before and behind
         data = data.lstrip(b"\r\n\t ").rstrip(b"\x00\x1a\r\n\t ")
@@ -118,7 +119,7 @@ def text_of(parent: Element | None, path: str) -> str:
 
 
 class Header(dict[str, str]):
-    """Texts of a header by key; a key that is not there is an empty text."""
+    """Texts of a header by key; empty for a key that is missing."""
 
     def __missing__(self, key: str) -> str:
         return ""
@@ -137,12 +138,12 @@ class Header(dict[str, str]):
 
 
 def stated(**facts: str | float | int | bool | None) -> dict[str, str | float | int | bool]:
-    """Facts without those that a file leaves open, which are None or an empty text."""
+    """Facts that a file states, without those that are None or an empty text."""
     return {name: fact for name, fact in facts.items() if fact is not None and fact != ""}
 
 
 def number(text: str) -> float | None:
-    """A finite number, or None where the text is none."""
+    """A finite number, or None if the text is not a number."""
     try:
         value = float(text)
     except ValueError:
@@ -154,7 +155,7 @@ _NOT_NUMBERS = re.compile(r"[^-+.\deE\s]")
 
 
 def number_list(text: str, place: str, *, separator: str = "") -> FloatArray:
-    """Numbers separated by blanks (or `separator`); the first that is none is named."""
+    """Numbers separated by blanks (or `separator`); the error names the first text that is not a number."""
     body = text.replace(separator, " ") if separator else text
     if sum(map(body.count, " \n\t")) > MAX_NUMBERS:
         raise ReadError("the list of numbers is too long", place, f"up to {MAX_NUMBERS}")

@@ -1,4 +1,4 @@
-"""Columns and header facts of a thermogravimetric file, from names, units and words as instruments write them."""
+"""Columns and header facts of a thermogravimetric file, from names, units and words used by instruments."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def split_header(text: str) -> tuple[str, str]:
 class Column:
     """One column of a table, NaN where a cell is blank.
 
-    `name` and `unit` are as the file writes them, degree and micro signs mended; `canonical` is one of ``s min h``,
+    `name` and `unit` are as in the file, with degree and micro signs corrected; `canonical` is one of ``s min h``,
     ``C K F``, ``mg ug g percent fraction``, "" where no unit is stated; `number` is the position, from 1.
     """
 
@@ -194,7 +194,7 @@ _CHANGE = _ROLES[-1][1]
 
 
 def classify(name: str, dimension: Dimension) -> Role:
-    """Role of a column from its name; the unit's dimension decides where the name leaves it open.
+    """Role of a column from its name; the dimension of the unit decides if the name does not.
 
     A name and a unit that contradict each other (mass in °C) give ``other``.
     """
@@ -232,7 +232,7 @@ def heating_rate_of(text: str) -> float | None:
 
 
 def number_of(text: str) -> float | None:
-    """First number of a text, decimal point or comma; None where there is none."""
+    """First number in a text, with decimal point or comma; None without one."""
     match = re.search(r"[-+]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?", text)
     value = float(match[0].replace(",", ".")) if match else math.nan
     return value if math.isfinite(value) else None
@@ -243,7 +243,7 @@ _COMMA_PAIR = re.compile(r"^[\s#%!/\"]*(?P<key>[^:=\t;,]{2,60}?)\"?\s*,[\s\"]*(?
 
 
 def header_facts(lines: Iterable[str], pattern: re.Pattern[str] = _PAIR, *, fold: bool = False) -> dict[str, str]:
-    """First value of each key, parted by `pattern`, else at colon, tab, ``=``, ``;`` or, without these, a comma.
+    """First value of each key, separated by `pattern`, else by colon, tab, ``=``, ``;`` or, without these, a comma.
 
     `fold`: keys in lower case.
     """
@@ -266,7 +266,7 @@ def mass_in_mg(key: str, value: str) -> float | None:
 def named_facts(
     facts: Mapping[str, str], names: Mapping[str, str], **lists: Sequence[str]
 ) -> dict[str, str | float | int | bool]:
-    """Facts of a header under the names that metadata have, and lists under theirs, where the file states any."""
+    """Facts of a header under the names used in metadata, and lists under theirs, if the file states any."""
     found: dict[str, str | float | int | bool] = {}
     found |= {name: facts[key] for key, name in names.items() if facts.get(key)}
     found |= {name: " | ".join(items) for name, items in lists.items() if items}
@@ -274,6 +274,6 @@ def named_facts(
 
 
 def agreed(values: Iterable[float | None]) -> float | None:
-    """The one value that is stated; None where none is, or several differ."""
+    """The one value that is stated; None if there is none, or if several differ."""
     stated = {value for value in values if value is not None}
     return stated.pop() if len(stated) == 1 else None

@@ -1,7 +1,7 @@
 """Write a pattern as XY, XYE, CSV, powder CIF or NeXus, so that other programs can read it.
 
-Numbers are written with the figures that give them back exactly; the file appears under its name only when
-it is complete.
+Numbers are written with enough digits to restore them exactly; the file appears under its name only when it is
+complete.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ def convert_file(
 ) -> Pattern:
     """Read a diffraction file and write it in the format of the target's suffix, one of `WRITERS`.
 
-    `scan` and `format` are as in `read_xrd`. Besides its refusals, a `ReadError` says that the suffix names no format
-    that can be written, an `OutputError` that the target is the source itself, or that xrdcomp did not write what
-    stands there (replaced with `overwrite`): a measurement is never replaced. NeXus needs the extra ``nexus`` (h5py).
+    `scan` and `format` are as in `read_xrd`. In addition to the errors of `read_xrd`, a `ReadError` says that the
+    suffix names no format that can be written, and an `OutputError` that the target is the source itself, or a file
+    that xrdcomp did not write (replaced with `overwrite`): a measurement is never replaced. NeXus needs the extra
+    ``nexus`` (h5py).
     """
     path = Path(target)
     _writer(path)
@@ -47,7 +48,7 @@ def convert_file(
 def write_pattern(pattern: Pattern, target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """Write a pattern; the suffix of `target` decides the format.
 
-    A file that xrdcomp did not write is replaced with `overwrite` only (OutputError).
+    A file that xrdcomp did not write is replaced only with `overwrite` (otherwise OutputError).
     """
     path = Path(target)
     write = _writer(path)

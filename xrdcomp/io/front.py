@@ -1,4 +1,4 @@
-"""Files on disk become a `Pattern` or a `TgaRun`; the content decides which reader reads them."""
+"""Reading files into a `Pattern` or a `TgaRun`; the content determines which reader is used."""
 
 from __future__ import annotations
 
@@ -93,21 +93,22 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
     Parameters
     ----------
     path : path
-        The file; gzip, bzip2, xz and a zip of one file are undone.
+        The file; gzip, bzip2, xz and a zip of one file are unpacked.
     scan : int, optional
-        Number of the scan in the file, from 0. Without it the only powder scan is taken; several are asked for.
+        Number of the scan in the file, from 0. Without it, the file must hold exactly one powder scan.
     format : str, optional
-        Id of the format (``xrdcomp formats`` lists them); without it the content decides.
+        Id of the format (``xrdcomp formats`` lists them); by default recognised from the content.
 
     Returns
     -------
     Pattern
-        With standard deviations, wavelengths, counting time and other facts of the file, and messages on oddities.
+        With standard deviations, wavelengths, counting time and other facts of the file, and messages about anything
+        odd.
 
     Raises
     ------
     ReadError
-        The file cannot be read, or must not be because a number in it would be a guess.
+        The file cannot be read, or reading it would require a guess.
     MissingExtraError
         The format needs an optional package.
     """
@@ -130,19 +131,19 @@ def read_xrd(path: str | os.PathLike[str], *, scan: int | None = None, format: s
 
 
 def read_xrd_scans(path: str | os.PathLike[str], *, format: str | None = None) -> tuple[Pattern, ...]:
-    """Every powder scan of a file, in its order; scans that are none are left out unless all are."""
+    """Every powder scan of a file, in order; other scans are left out unless there are only such."""
     file = _open_xrd(path, format)
     powder = [raw for raw in file.scans if not raw.not_powder] or file.scans[:1]
     return tuple(map(file.pattern, powder))
 
 
 def why_not_powder(path: str | os.PathLike[str], *, format: str | None = None) -> tuple[str, ...]:
-    """For each scan of a file the reason why it is no powder scan; "" for one that is."""
+    """For each scan of a file, the reason why it is not a powder scan; "" if it is one."""
     return tuple(raw.not_powder for raw in _open_xrd(path, format).scans)
 
 
 def list_formats() -> list[dict[str, str | bool | list[str]]]:
-    """Formats in the order in which they are tried: id, name, kind, extensions, extras needed, verified."""
+    """Formats in the order in which they are tried, with id, name, kind, extensions, extras needed, verified."""
     return [
         {
             "id": reader.id, "name": reader.name, "kind": reader.kind, "extensions": list(reader.extensions),
@@ -155,11 +156,11 @@ def list_formats() -> list[dict[str, str | bool | list[str]]]:
 def inspect_file(path: str | os.PathLike[str], *, format: str | None = None, **told: Any) -> dict[str, object]:
     """Format and content of a file, ready for JSON, without judging whether it can be analysed.
 
-    ``kind``, ``format`` and ``scans`` (patterns; empty for frames, whose facts ``xrdcomp.frames`` tells) or
+    ``kind``, ``format`` and ``scans`` (patterns; empty for frames, which ``xrdcomp.frames`` describes) or
     ``segments`` (thermogravimetry). Angles in degrees, wavelengths in ångström, temperature in °C, mass in mg,
-    time in s. Whether a file is a pattern or a run is found out from its content; where that leaves it open, from what
-    can be read of it. `told` is what `read_tga` may be told of a run: units, mass, columns, run. A file that nothing
-    recognises, or a damaged one, is a `ReadError`.
+    time in s. The content shows whether a file is a pattern or a run; if it does not, both are tried. `told` holds the
+    keywords of `read_tga` for a run: units, mass, columns, run. A `ReadError` is raised for a file that no reader
+    recognises, or a damaged one.
     """
     source = open_source(path)
     options = _tga_options(**told)
@@ -320,8 +321,8 @@ def read_tga(
 ) -> TgaRun:
     """Read a thermogravimetric run with all its segments, cooling included.
 
-    Units are taken from the file. Where it does not state one, the error names the keyword to pass; values are never
-    used to guess a unit, only to contradict one. A unit given here overrides the file, with a warning in the messages.
+    Units are taken from the file. If it does not state one, the error names the keyword to pass; values are never used
+    to guess a unit, only to contradict one. A unit given here overrides the file, with a warning in the messages.
 
     Parameters
     ----------
@@ -333,7 +334,7 @@ def read_tga(
     temperature_unit : {"C", "K"}, optional
     time_unit : {"s", "min", "h"}, optional
     initial_mass_mg : float, optional
-        Mass weighed in, mg; overrides the header. What per cent and changes of mass refer to.
+        Initial sample mass, mg; overrides the header. The reference for per cent and for changes of mass.
     columns : mapping, optional
         Name or number (from 1) of the column for ``temperature``, ``mass`` and ``time``.
     run : int, optional
@@ -368,9 +369,9 @@ def read_empty_pan(
     time_unit: str | None = None,
     columns: Mapping[str, str | int] | None = None,
 ) -> TgaRun:
-    """Run of an empty pan, whose change alone counts; arguments and refusals are those of `read_tga`.
+    """Run of an empty pan, of which only the change counts; arguments and errors are those of `read_tga`.
 
-    Readings about zero, of a tared balance, are allowed: 100 mg are added to them.
+    Readings about zero, from a tared balance, are allowed: 100 mg are added to them.
     """
     options = _tga_options(mass_unit=mass_unit, temperature_unit=temperature_unit, time_unit=time_unit, columns=columns)
     return _read_run(path, format, dataclasses.replace(options, empty_pan=True))
@@ -399,9 +400,9 @@ def _read_run(path: str | os.PathLike[str], format_id: str | None, options: TgaO
 
 
 def select_segments(run: TgaRun, segments: Sequence[int]) -> TgaRun:
-    """Part of a run: the points of some of its segments (numbers as in ``run.segment``), in the order measured.
+    """Part of a run: the points of some of its segments (numbers as in ``run.segment``), in measured order.
 
-    A number that the run does not have is a `ReadError`.
+    A number that the run does not have raises a `ReadError`.
     """
     held = _segment(run)
     known = np.unique(held).tolist()
@@ -424,7 +425,7 @@ def _segment(run: TgaRun) -> IntArray:
 def describe_run(run: TgaRun) -> list[dict[str, int | float | str | None]]:
     """One record per segment for ``xrdcomp inspect``: points, range, start mass, unit in the file, duration.
 
-    ``mass_start_mg`` is None where the file holds per cent and not the mass it refers to.
+    ``mass_start_mg`` is None if the file holds per cent without the mass they refer to.
     """
     held = _segment(run)
     factor = MG_PER_UNIT.get(run.mass_unit)

@@ -1,4 +1,4 @@
-"""JCAMP-DX, the form of runs and patterns alike: ``##LABEL=value`` lines and blocks of numbers.
+"""JCAMP-DX, for runs and patterns alike: ``##LABEL=value`` lines and blocks of numbers.
 
 Ordinates may be plain (AFFN) or compressed (ASDF: packed, squeezed, as differences, duplicates suppressed; McDonald &
 Wilks, Appl. Spectrosc. 42 (1988) 151).

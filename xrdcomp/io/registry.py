@@ -1,8 +1,8 @@
-"""One record per format and one list of them: a reader in a module and its name in `READERS` add a format.
+"""Registry of formats: a reader in a module, and its name in `READERS`, add a format.
 
-Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader` or
-a callable that returns one. One that cannot be loaded becomes a warning, never a crash. Two-dimensional frames
-are recognised here too, so that they are refused in words where a scan is expected.
+Other packages add theirs through the entry-point group ``xrdcomp.readers``; each entry point is a `Reader` or a
+callable that returns one. If one cannot be loaded, there is a warning, never a crash. Two-dimensional frames are
+recognised here too, so that they can be refused with an explanation where a scan is expected.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ SIGNATURE = 1.0
 class TgaOptions:
     """Facts of a thermogravimetric file that the user gives because the file does not.
 
-    Units are ``mg ug g percent fraction``, ``C K F``, ``s min h``, or "" where the file is to tell; `columns`
-    has a column's name or number (from 1) for ``temperature``, ``mass``, ``time``, or is empty where they are
-    to be recognised. `empty_pan` marks the run of an empty pan: only its change counts, readings of a tared
-    balance lie about nought. `run` chooses, from 0, among several runs of one file.
+    Units are ``mg ug g percent fraction``, ``C K F``, ``s min h``, or "" if the file states them; `columns`
+    has a column's name or number (from 1) for ``temperature``, ``mass``, ``time``, or is empty if they are to be
+    recognised. `empty_pan` marks the run of an empty pan: only its change counts, and readings of a tared balance
+    scatter about zero. `run` chooses, from 0, among several runs of one file.
     """
 
     mass_unit: str = ""
@@ -70,13 +70,13 @@ class TgaOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Reader:
-    """Facts and sniffer that all readers have.
+    """Common part of all readers: facts about a format, and its sniffer.
 
     `id` is stable and lower-case (``bruker_raw_v3``) and goes into results; `name` is for people; `extensions`
-    are the usual suffixes, lower-case, without dot. `sniff` says from the content how sure it is: 0 not this
-    format, 0.3 anything generic, 0.6 a header that fits, 1 a signature; it must be quick and look at ``head``
-    first. `extras` names optional extras of the package that it needs. `verified` is False where no real file
-    of the format could be had, and the reader follows its description.
+    are the usual suffixes, lower-case, without dot. `sniff` returns, from the content, how certain it is: 0 for another
+    format, 0.3 for something generic, 0.6 for a header that fits, 1 for a signature; it must be quick and look at
+    ``head`` first. `extras` names optional extras of the package that it needs. `verified` is False if no real file of
+    the format was available and the reader follows a description.
     """
 
     kind: ClassVar[Kind] = "xrd"
@@ -104,7 +104,7 @@ def xrd_reader(
     verified: bool = True,
     extras: tuple[str, ...] = (),
 ) -> Callable[[Callable[[SourceFile], RawScan | Sequence[RawScan]]], XrdReader]:
-    """Make the function below the `read` of a diffraction format; `extensions` are separated by blanks."""
+    """Declare the decorated function as the `read` of a diffraction format; `extensions` are separated by blanks."""
     suffixes = tuple(extensions.split())
     return lambda read: XrdReader(
         id=id, name=name, extensions=suffixes, sniff=sniff, read=read, verified=verified, extras=extras
@@ -207,7 +207,7 @@ def _of_other_packages() -> tuple[Reader, ...]:
 
 
 def find_reader(format_id: str) -> Reader:
-    """Return the reader with this id; a `ReadError` proposes the nearest ids where there is none."""
+    """Return the reader with this id; if there is none, a `ReadError` proposes the nearest ids."""
     readers = {reader.id: reader for reader in all_readers()}
     if format_id in readers:
         return readers[format_id]
@@ -217,7 +217,7 @@ def find_reader(format_id: str) -> Reader:
 
 
 def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float, Reader]]:
-    """Readers that could read the file, surest first, each with its score."""
+    """Readers that could read the file, with their scores, the most certain first."""
     scored: list[tuple[float, int, Reader]] = []
     for order, reader in enumerate(_one_by_one(kind)):
         if kind is not None and reader.kind != kind:
@@ -236,9 +236,9 @@ def recognise(source: SourceFile, kind: Kind | None = None) -> list[tuple[float,
 
 
 def call_reader(reader: Reader, source: SourceFile, action: Callable[[], _T]) -> _T:
-    """Run `action`; whatever goes wrong in it leaves as a `ReadError` that names file and format.
+    """Run `action`; any exception in it becomes a `ReadError` that names file and format.
 
-    `MissingExtraError` stays one, with the file's name before it: it is about the installation.
+    `MissingExtraError` is kept, with the name of the file before it, because it concerns the installation.
     """
     try:
         with np.errstate(all="ignore"):  # damaged numbers overflow; what is not finite is refused by name

@@ -1,7 +1,7 @@
-"""From a table to a `TgaRun`: which columns, which units, which rows; refused where it would be a guess.
+"""From a table to a `TgaRun`: which columns, units and rows; refused if that would be a guess.
 
-Formats are declared with `tga_reader`; they hand over a `TgaTable`, of which a builder makes the run. Values that no
-balance or furnace can give are refused, those that are only odd become messages that reach the result.
+Formats are declared with `tga_reader`. They return a `TgaTable`, from which a builder makes the run. Values that no
+balance or furnace can give are refused; values that are only odd give messages, which reach the result.
 """
 
 from __future__ import annotations
@@ -34,60 +34,63 @@ from xrdcomp.units import CELSIUS_ZERO_K, MG_PER_UNIT, BoolArray, FloatArray, In
 
 # fmt: off
 CUT = message_kind("TGA_CUT", "warning",
-    "The mark that the instrument's software writes at the end is missing: cut, or edited (info where only the blank "
-    "line of Proteus is).", remedy="Copy or export the file again.")
+    "The end mark written by the instrument's software is missing: the file was cut or edited (info if only the blank "
+    "line of Proteus is missing).", remedy="Copy or export the file again.")
 NO_FINAL_NEWLINE = message_kind("TGA_NO_FINAL_NEWLINE", "info", "The file ends in its last row of numbers.")
 OTHER_TABLE = message_kind("TGA_OTHER_TABLE", "warning",
     "The file holds other tables of numbers, which were not read.", threshold="three rows")
 ATMOSPHERE_CHANGES = message_kind("TGA_ATMOSPHERE_CHANGES", "info",
-    "The file states a change of gas within the run (warning where it does not say where).",
-    remedy="Where the place is not said, give the atmosphere, such as nitrogen,air@177min.")
+    "The file states a change of gas within the run (warning if it does not say where).",
+    remedy="If the file does not say where, give the atmosphere, such as nitrogen,air@177min.")
 RECORDS_BEYOND = message_kind("TGA_RECORDS_BEYOND", "warning",
     "The file holds more records than it declares, or rows of zeros at its end; they were left out.")
 STORED_TWICE = message_kind("TGA_STORED_TWICE", "warning",
-    "The run, or every row of it, stands in the file twice; one copy was read.", threshold="equal in every figure")
+    "The file contains the run, or every row of it, twice; one copy was read.", threshold="equal in every figure")
 ROWS_MISSING = message_kind("TGA_ROWS_MISSING", "warning",
     "The clock jumps within a segment of readings that are otherwise evenly spaced: rows were left out.",
     remedy="Export the run again.", origin="judgement",
-    threshold="2.5 steps of time and 1.5 of temperature, where 95 % of the times are even to 20 %; 20 steps of time "
-    "alone, in three places at most")
-EVERY_NTH = message_kind("TGA_EVERY_NTH_POINT", "info", "The file holds every n-th point of the measurement.")
+    threshold="2.5 steps of time and 1.5 of temperature, if 95 % of the time steps are even to 20 %; 20 steps of time "
+    "alone, in at most three places")
+EVERY_NTH = message_kind("TGA_EVERY_NTH_POINT", "info", "The file contains only every n-th point of the measurement.")
 NO_TIME = message_kind("TGA_NO_TIME", "info", "The file has no time; the heating rate cannot be measured.")
 DUPLICATE_COLUMN = message_kind("TGA_DUPLICATE_COLUMN", "info",
-    "Which of several columns that hold the same, or nothing, was used.", threshold="1e-4 of the range of values")
-LOOSE_NAME = message_kind("TGA_LOOSE_NAME", "info", "A column that is named a loss or change holds mass itself.")
+    "Several columns hold the same, or nothing; the text says which one was "
+    "used.", threshold="1e-4 of the range of values")
+LOOSE_NAME = message_kind("TGA_LOOSE_NAME", "info", "A column named as a loss or change contains the mass itself.")
 UNKNOWN_NAME = message_kind("TGA_UNKNOWN_NAME", "warning",
-    "A column whose name is not known was taken for the quantity of its unit, which no other column has.",
+    "A column with an unknown name was identified by its unit, which no other column has.",
     remedy="Name the column, or choose it by number.")
 TEMPERATURE_NOT_OF_SAMPLE = message_kind("TGA_TEMPERATURE_NOT_OF_SAMPLE", "warning",
-    "Only the temperature of furnace or program is there; steps may be shifted by several kelvin.",
+    "Only the furnace or programme temperature is available; steps may be shifted by several kelvin.",
     remedy="Export the sample temperature.")
 UNIT_OVERRIDDEN = message_kind("TGA_UNIT_OVERRIDDEN", "warning",
-    "The unit that was asked for is not the one in the file; the former holds.")
+    "The unit given by the user differs from the one in the file; the user's was used.")
 ROWS_DROPPED = message_kind("TGA_ROWS_DROPPED", "warning",
     "Rows without temperature, mass or time were left out (info below the threshold).",
-    threshold="2 % of the rows, those before the first complete one not counted", origin="judgement")
+    threshold="2 % of the rows, not counting those before the first complete one", origin="judgement")
 NO_INITIAL_MASS = message_kind("TGA_NO_INITIAL_MASS", "info",
     "Mass is relative and the file does not state what it refers to.", remedy="Pass initial_mass_mg, if it is known.")
 HEADER_MASS_INVALID = message_kind("TGA_HEADER_MASS_INVALID", "warning",
-    "The sample mass of the header cannot be; it was not used.", threshold="0 to a kilogram")
+    "The sample mass in the header is impossible; it was not used.", threshold="0 to a kilogram")
 INITIAL_MASS_OVERRIDDEN = message_kind("TGA_INITIAL_MASS_OVERRIDDEN", "warning",
-    "The mass that was given differs from that of the header; the former holds.", threshold="1 %")
+    "The mass given by the user differs from that in the header; the user's was used.", threshold="1 %")
 COLUMNS_DISAGREE = message_kind("TGA_COLUMNS_DISAGREE", "warning",
-    "Two columns of one quantity do not fit each other, mass in mg and in per cent or two temperatures; one is wrong.",
-    threshold="0.2 % of the initial mass; 100 K", origin="rounding of two printed columns, with room; judgement")
+    "Two columns of one quantity (mass in mg and per cent, or two temperatures) contradict each other; one is wrong.",
+    threshold="0.2 % of the initial mass; 100 K", origin="rounding of two printed columns, with a margin; judgement")
 MASS_IS_CHANGE = message_kind("TGA_MASS_IS_CHANGE", "warning",
-    "The column holds the change of mass; the start was added to every value (info where the file calls it a change; "
-    "warning where only its values, which start at zero, tell).")
-TIME_RESTARTS = message_kind("TGA_TIME_RESTARTS", "info", "The clock restarts with each segment and was run on.")
+    "The column contains the change of mass; the initial mass was added to every value (info if the file calls it a "
+    "change; warning if only its values, which start at zero, show it).")
+TIME_RESTARTS = message_kind("TGA_TIME_RESTARTS", "info", "The time restarts with each segment; it was made "
+    "continuous.")
 TEMPERATURE_LOOKS_KELVIN = message_kind("TGA_TEMPERATURE_LOOKS_KELVIN", "warning",
-    "Temperature is stated in °C and starts where a run from room temperature in kelvin does.",
+    "The temperature is stated to be in °C but starts where a run from room temperature would start in kelvin.",
     remedy='Pass temperature_unit="K" if so.', threshold="start between 280 and 350")
 START_NOT_FULL = message_kind("TGA_START_NOT_FULL", "warning",
-    "Relative mass does not start near the whole; the run may have begun before this segment.", threshold="20 %",
+    "The relative mass does not start near 100 %; the run may have begun before this segment.", threshold="20 %",
     origin="judgement")
 MASS_GROWS = message_kind("TGA_MASS_GROWS", "warning",
-    "Mass grows manifold; the column may be another quantity.", threshold="five times", origin="judgement")
+    "The mass increases several times over; the column may be another "
+    "quantity.", threshold="five times", origin="judgement")
 NEGATIVE_MASS = message_kind("TGA_NEGATIVE_MASS", "warning",
     "Mass falls below zero: no buoyancy correction, or a drifting balance.", threshold="−2 % of the start",
     origin="buoyancy is about 1 % of a sample")
@@ -95,17 +98,17 @@ INITIAL_MASS_DIFFERS = message_kind("TGA_INITIAL_MASS_DIFFERS", "warning",
     "The run does not start at the mass of the header: loss before the first point, a wrong unit or a wrong header.",
     threshold="10 %", origin="judgement")
 HEATING_RATE_ODD = message_kind("TGA_HEATING_RATE_ODD", "warning",
-    "A heating rate that no furnace has, or far off the header's; time or temperature may be in another unit (info "
-    "where it is only unusually slow).",
+    "The heating rate is impossible for a furnace, or far from that in the header; time or temperature may be in "
+    "another unit (info if it is only unusually slow).",
     threshold="0.005 to 500 K/min; twentyfold the header's; slow below 0.3 K/min",
     origin="the fastest thermobalances heat by 500 K/min; judgement")
 MASS_UNUSUAL = message_kind("TGA_MASS_UNUSUAL", "info",
     "The specimen is larger or smaller than most thermobalances take; mass may be in another unit.",
-    remedy="Pass the unit of mass where the file states a wrong one.", threshold="0.1 mg to 1 g", origin="judgement")
+    remedy="Pass the unit of mass if the file states a wrong one.", threshold="0.1 mg to 1 g", origin="judgement")
 SEGMENTS_ODD = message_kind("TGA_SEGMENTS_ODD", "warning",
     "Segment numbers are out of order or stand alone; one of them is damaged.")
 SPIKE = message_kind("TGA_SPIKE", "warning",
-    "One point, or a short stretch, lies far from what is before and behind: a disturbance or a damaged value.",
+    "One point, or a short stretch, lies far from the readings before and after it: a disturbance or a damaged value.",
     threshold="30 times the 95 % quantile of steps, at least 3 K or 0.5 % of the range of mass", origin="judgement")
 # fmt: on
 
@@ -174,7 +177,7 @@ def tga_reader(
     extras: tuple[str, ...] = (),
     verified: bool = True,
 ) -> Callable[[Parse], TgaReader]:
-    """Make the function below, which gives a table, that of a format; `extensions` are separated by blanks."""
+    """Declare the decorated function, which returns a table, as a format; `extensions` are separated by blanks."""
 
     def declare(parse: Parse) -> TgaReader:
         def read(source: SourceFile, options: TgaOptions) -> TgaRun:
@@ -228,7 +231,7 @@ def _exports(source: SourceFile) -> list[int]:
 def rows_until_blank(lines: Sequence[str], first: int, stop: int, ends: str = "") -> Sequence[str]:
     """Rows from `first` to a blank line before `stop`, or to one that begins with a sign of `ends`.
 
-    Behind it nothing may stand but lines that begin with ``#``, where that ends a table.
+    After it, only lines that begin with ``#`` may follow, if that ends a table.
     """
     found = (i for i in range(first, stop) if lines[i][:1] in ends or not lines[i].strip(" \t;,"))
     end = next(found, stop)
@@ -240,9 +243,9 @@ def rows_until_blank(lines: Sequence[str], first: int, stop: int, ends: str = ""
 
 
 def declared_rows(table: Table, declared: float | None, *, strict: bool = False) -> tuple[Table, list[Diagnostic]]:
-    """Rows as many as the file declares: more are told where they are zero padding or continue the axis, else refused.
+    """As many rows as the file declares; more are reported if they are padding or continue the axis, else refused.
 
-    Fewer are a warning that the file was cut, where `strict` a refusal.
+    Fewer rows give a warning that the file was cut; if `strict`, they are refused.
     """
     held = len(table.values)
     if declared is None or int(declared) == held or int(declared) < 2:

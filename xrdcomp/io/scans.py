@@ -215,50 +215,50 @@ def follows_grid(listed: FloatArray, grid: FloatArray, tolerance: float, place: 
 
 NOISE = message_kind(
     "XRD_NOISE", "info",
-    "Neighbouring points scatter otherwise than counting alone would have them: the scan is smoothed, summed "
+    "Neighbouring points do not scatter as counting statistics alone would make them: the scan is smoothed, summed "
     "from overlapping channels, rescaled or background-corrected, or the source drifted.",
     remedy="Use the scan as measured; standard deviations of single points are too large or too small.",
     threshold="variance ratio below 0.4 or above 2.5", origin="measured counts give 0.9 to 1.4",
 )  # fmt: skip
 SPIKE = message_kind(
     "XRD_SPIKE", "warning",
-    "Single points leave a calm neighbourhood, or tower above both neighbours: damaged values or sparks of "
-    "the detector, for no reflection is one step wide.",
+    "Single points stand out from smooth surroundings, or far above both neighbours: damaged values or detector "
+    "spikes, because no reflection is one step wide.",
     remedy="Compare with another export, or exclude the points.",
     threshold="8 standard deviations beside neighbours within 5, or 25 times both neighbours",
     origin="one false alarm in 200 scans of Poisson noise at most",
 )  # fmt: skip
 UNEVEN_STEP = message_kind(
     "XRD_UNEVEN_STEP", "warning",
-    "Few odd steps in a regular scan (missing points, segments, a damaged angle), or steps so uneven that "
-    "this is a list of reflections and no scan.",
+    "A few irregular steps in a regular scan (missing points, segments, a damaged angle), or steps so uneven that this "
+    "is a list of reflections, not a scan.",
     remedy="Compare with another export of the measurement.",
     threshold="up to 1 % of the steps off by 2 % of a step; steps that vary fourfold",
     origin="rounding of listed angles and steps that change steadily stay below",
 )  # fmt: skip
 ZERO_ENDS = message_kind(
     "XRD_ZERO_ENDS", "warning",
-    "Zeros at the ends of a scan beside a background well above zero: padding, no measurement.",
+    "Zeros at the ends of a scan whose background is well above zero: padding, not measurement.",
     remedy="Fit the range that the message names.", threshold="median above 20",
 )  # fmt: skip
 MAYBE_CUT = message_kind(
     "XRD_MAYBE_CUT", "warning",
-    "A text that does not declare its length ends at an unusual angle, inside a line or inside a number.",
+    "A text file that does not state its length ends at an unusual angle, or within a line or a number.",
     remedy="Compare with the range of the measurement.",
 )  # fmt: skip
 ZERO_RUN = message_kind(
     "XRD_ZERO_RUN", "warning",
-    "Several zeros in a row inside the scan, where the points beside them have counts: lost data, no measurement.",
+    "Several zeros in a row inside the scan, although the points beside them have counts: lost data, not measurement.",
     remedy="Compare with another export, or exclude the range.",
-    threshold="3 zeros in a row beside a median above 20, or more where their number times the median is above 100; "
+    threshold="3 zeros in a row beside a median above 20, or more if their number times the median is above 100; "
     "one or two beside 50 counts",
     origin="chance of 1e-26 for three of 20 counts, 1e-21 for one of 50",
 )  # fmt: skip
 ODD_COUNTS = message_kind(
     "XRD_ODD_COUNTS", "warning",
-    "Fractions among the whole counts of a scan: a damaged number, or a point that separated thousands.",
+    "Fractional values among the whole counts of a scan: a damaged number, or a point used as thousands separator.",
     remedy="Compare with another export.",
-    threshold="up to 30 % of the points of a scan of counts, up to 2 % where the file names no unit",
+    threshold="up to 30 % of the points of a scan of counts, up to 2 % if the file names no unit",
 )  # fmt: skip
 SCALE_CHANGES = message_kind(
     "XRD_SCALE_CHANGES", "warning",
@@ -271,30 +271,30 @@ SCALE_CHANGES = message_kind(
 )  # fmt: skip
 WAVELENGTH_DOUBTFUL = message_kind(
     "XRD_WAVELENGTH_DOUBTFUL", "warning",
-    "The file states a wavelength that cannot be read or is none between 0.1 and 5 Å, or a Kα2 without a ratio between "
-    "0 and 1; it was left out.",
+    "The file states a wavelength that cannot be read or is not between 0.1 and 5 Å, or a Kα2 without a ratio between "
+    "0 and 1; it was not used.",
     remedy="Give the wavelength in ångström.",
 )  # fmt: skip
 KALPHA2_UNUSUAL = message_kind(
     "XRD_KALPHA2_UNUSUAL", "warning",
     "The file states a ratio of Kα2 to Kα1 that no tube emits; it was used.",
-    remedy="Pass the ratio (instrument.intensity_ratio) where the file is wrong.",
-    threshold="outside 0.4 to 0.6", origin="0.48 to 0.52 for all anodes; less behind a monochromator",
+    remedy="Pass the ratio (instrument.intensity_ratio) if the file is wrong.",
+    threshold="outside 0.4 to 0.6", origin="0.48 to 0.52 for all anodes; less after a monochromator",
 )  # fmt: skip
 UNIT_DOUBTFUL = message_kind(
     "XRD_UNIT_DOUBTFUL", "warning",
-    "The file says counts per second, but the intensities are whole numbers that scatter as counts do: they may be "
-    "counts, and standard deviations are then wrong by the root of the counting time.",
+    "The file says counts per second, but the intensities are whole numbers that scatter like counts: they may be "
+    "counts, and standard deviations are then wrong by the square root of the counting time.",
     remedy="Compare with the unit that the instrument shows.",
     threshold="variance ratio 0.5 to 1.9 at a counting time below 0.4 s or above 2.5 s",
 )  # fmt: skip
 SURPLUS_RECORDS = message_kind(
     "XRD_SURPLUS_RECORDS", "warning",
-    "Behind the declared number of points the file holds more, zeros or points that continue the scan; the declared "
-    "number was read.",
+    "After the declared number of points the file contains more, either zeros or points that continue the scan; the "
+    "declared number was read.",
     remedy="Compare with the range of the measurement.",
 )  # fmt: skip
-SCAN_DESCENDING = message_kind("XRD_SCAN_DESCENDING", "info", "The scan ran from high to low angle; it was turned.")
+SCAN_DESCENDING = message_kind("XRD_SCAN_DESCENDING", "info", "The scan ran from high to low angle; it was reversed.")
 NEGATIVE_ANGLE = message_kind(
     "XRD_NEGATIVE_ANGLE", "warning", "The scan starts at or below 0°.", remedy="Set a fit range above 0°."
 )
@@ -304,32 +304,33 @@ NEGATIVE_INTENSITY = message_kind(
 )  # fmt: skip
 VARIABLE_SLIT = message_kind(
     "XRD_VARIABLE_SLIT", "info",
-    "The file says that slits opened during the scan; analysis puts a factor sinθ on what the specimen scatters.",
-    remedy="Set instrument.variable_slit to false where the intensities were corrected to fixed slits.",
+    "The file says that the slits opened during the scan; the analysis multiplies the scattering of the specimen by "
+    "sinθ.",
+    remedy="Set instrument.variable_slit to false if the intensities were corrected to fixed slits.",
 )  # fmt: skip
 UNIT_ASSUMED = message_kind(
     "XRD_UNIT_ASSUMED", "info",
-    "The file does not say its unit; whole numbers that scatter like counts were taken as counts.",
+    "The file does not state the unit; whole numbers that scatter like counts were taken as counts.",
     threshold="variance ratio 0.5 to 1.9",
-    origin="0.9 to 1.4 on measured counts, 0.05 to 0.15 on rescaled ones",
+    origin="0.9 to 1.4 for measured counts, 0.05 to 0.15 for rescaled ones",
 )  # fmt: skip
 SIGMA_ASSUMED = message_kind(
     "XRD_SIGMA_ASSUMED", "warning",
-    "No unit and no counting noise to judge by (smoothed, integrated or calculated): standard deviations are "
-    "those of 10 000 counts in the highest point at least, and errors of parameters are relative.",
+    "There is neither a unit nor counting noise (smoothed, integrated or calculated data): standard deviations assume "
+    "at least 10 000 counts at the highest point, and errors of parameters are relative.",
     remedy="Use the scan as measured.", threshold="variance ratio below 0.01",
 )  # fmt: skip
 SIGMA_SCATTER = message_kind(
     "XRD_SIGMA_SCATTER", "info",
-    "The file states neither counts nor counting time; standard deviations follow from the scatter of "
-    "neighbouring points, which is that of counts times a constant.",
+    "The file states neither counts nor counting time; standard deviations come from the scatter of neighbouring "
+    "points, which is that of counts times a constant.",
 )  # fmt: skip
 SIGMA_ZERO = message_kind(
     "XRD_SIGMA_ZERO", "warning",
-    "Standard deviations of the file that are zero or negative got the largest of the scan, not infinite weight.",
+    "Standard deviations in the file that are zero or negative were replaced by the largest of the scan.",
 )  # fmt: skip
 AXIS_NAME = message_kind(
-    "XRD_AXIS_NAME", "warning", "A column that is called otherwise was read as 2θ.",
+    "XRD_AXIS_NAME", "warning", "A column with another name was read as 2θ.",
     remedy="Rename the column.",
 )  # fmt: skip
 

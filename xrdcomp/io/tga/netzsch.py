@@ -41,7 +41,7 @@ from xrdcomp.io.text_table import (
 
 # fmt: off
 STOPPED_EARLY = message_kind("TGA_STOPPED_EARLY", "warning",
-    "The run ends far from the temperature that its program ends at: stopped, or cut.",
+    "The run ends far from the final temperature of its programme: it was stopped or cut.",
     threshold="40 K", origin="judgement")
 NOT_CORRECTED = message_kind("TGA_NOT_CORRECTED", "warning",
     "Mass is the balance reading before the correction run is subtracted.",

@@ -36,7 +36,7 @@ from xrdcomp.io.text_table import WAS_CUT, Dialect, line_error, numbered, parse_
 
 # fmt: off
 STEPS_MISSING = message_kind("TGA_STEPS_MISSING", "warning",
-    "The procedure records more steps than the file holds: exported in part, or cut.")
+    "The procedure lists more steps than the file contains: it was exported in part, or cut.")
 # fmt: on
 
 # Universal Analysis

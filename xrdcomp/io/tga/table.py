@@ -51,9 +51,9 @@ from xrdcomp.units import IntArray
 
 # fmt: off
 COLUMNS_ASSUMED = message_kind("TGA_COLUMNS_ASSUMED", "warning",
-    "A table without names was read in the usual order, since its units were given.")
+    "A table without column names was read in the usual order, because its units were given.")
 COMMA_DOUBTFUL = message_kind("TGA_COMMA_DOUBTFUL", "warning",
-    "Every comma has three digits behind it: decimal sign (as read) or thousands.",
+    "Every comma is followed by three digits: it may be a decimal sign (as read) or a thousands separator.",
     remedy="Export with the decimal point.")
 # fmt: on
 _CERTAIN = 0.72

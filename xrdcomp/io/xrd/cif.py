@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from gemmi import cif
 
 NEUTRONS = message_kind(
-    "XRD_NEUTRONS", "warning", "A pattern of neutrons; structure factors here are for X-rays.",
-    remedy="Measure or choose a pattern of X-rays.",
+    "XRD_NEUTRONS", "warning", "A neutron pattern; the structure factors used here are those for X-rays.",
+    remedy="Measure or choose an X-ray pattern.",
 )  # fmt: skip
-CALCULATED = message_kind("XRD_CALCULATED", "warning", "A calculated pattern of the file, not a measurement.")
+CALCULATED = message_kind("XRD_CALCULATED", "warning", "A calculated pattern in the file, not a measurement.")
 
 _INTENSITY: dict[str, IntensityUnit] = {
     "_pd_meas_counts_total": "counts",
