@@ -1,1 +1,1 @@
-"""The bench app: a page on this computer over the analysis, for people who do not program; computes nothing."""
+"""The bench app: a local web interface to the analysis, for people who do not program; computes nothing."""

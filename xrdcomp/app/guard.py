@@ -1,4 +1,4 @@
-"""What stands before every page: who may ask, how much, how often, how slowly; and what a browser may do with it.
+"""Guard before every page: who may request, how much, how often, how slowly; and what a browser may do with it.
 
 The app listens on loopback, but every page that the browser of this computer shows may send requests there. So a
 request needs the token (as a cookie that other sites' requests do not carry), the host's own name (else a foreign name
@@ -51,15 +51,15 @@ HEADERS = {
 
 
 class TooSlow(Exception):
-    """A body that arrives so slowly that it only holds a place."""
+    """A request body that arrives too slowly."""
 
 
 class TooLarge(Exception):
-    """A body that is larger than what was asked for may be."""
+    """A request body that is larger than the request may have."""
 
 
 class Bucket:
-    """So many of something a second, and no more than a burst at once."""
+    """A rate limit: so many per second, and no more than a burst at once."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst, self._left, self._at = rate, burst, burst, time.monotonic()

@@ -57,7 +57,7 @@ class Job(msgspec.Struct, kw_only=True):
 
 
 class Queue:
-    """Jobs in the order they were asked for, as many at a time as there are workers."""
+    """Jobs in the order of their requests, as many at a time as there are workers."""
 
     def __init__(self, root: Path, *, workers: int = 1, function: Callable[[Task], dict[str, str]] = perform) -> None:
         self._root, self._folder, self._function = root, root / ".app", function
@@ -127,7 +127,7 @@ class Queue:
         return times[len(times) // 2] if times else None
 
     def close(self) -> None:
-        """End the workers; what was running is taken up by the next start."""
+        """End the workers; running jobs are taken up again at the next start."""
         with self._change:
             self._closing = True
             self._change.notify_all()

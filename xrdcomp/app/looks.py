@@ -1,4 +1,4 @@
-"""What a file is, at a glance: kind, format, scan or run, instrument, sample name, and what it does not say."""
+"""A file at a glance: kind, format, scan or run, instrument, sample name, and what it does not state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNITS = ("mass_unit", "temperature_unit", "time_unit")
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file is: `facts` in words, `missing` what it leaves open, `problem` why it cannot be used as it is."""
+    """What a file is: `facts` in words, `missing` what it does not state, `problem` why it cannot be used as it is."""
 
     name: str
     kind: str = ""
@@ -43,7 +43,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_at(path: Path) -> Look:
-    """Open a file once and say what it is; never raises for what is in it."""
+    """Open a file once and describe it; its content never raises an exception."""
     known: dict[str, Any] = {"name": path.name, "size": path.stat().st_size, "empty": is_empty_by_name(path)}
     try:
         source = open_source(path)

@@ -47,7 +47,7 @@ _RUN = re.compile(r"[0-9]{3,6}")
 
 
 class Conflict(XrdcompError):
-    """Somebody, such as another tab, has saved since the state that a change was made from."""
+    """A newer state, for example from another tab, has been saved since the one that a change is based on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ class Project:
         raise OutputError(f"a hundred files are called {name}. Give it another name.")
 
     def remove_file(self, name: str) -> None:
-        """Take a measurement away that no specimen uses."""
+        """Remove a measurement that no specimen uses."""
         users = [one for one in self.specimens() if f"files/{name}" in self.specimen(one).measured.files.values()]
         if users:
             raise OutputError(f"{name} belongs to {', '.join(users)}. Take it out there first.")
@@ -251,7 +251,7 @@ class Project:
         return self.save(name, chosen.measured, chosen.recipe, revision=revision, same_as=chosen.measured.same_as or to)
 
     def take_away(self, name: str, *, revision: int) -> None:
-        """Take a specimen off the list; its states and results stay on the disk, and its name brings them back."""
+        """Remove a specimen from the list; its states and results stay on disk, and its name brings them back."""
         with self._lock:
             if self.specimen(name).measured.revision != revision:
                 raise Conflict(f"{name} was saved meanwhile, as by another tab; it was not taken away.")
@@ -319,7 +319,7 @@ class Project:
         return self.path("check-runs.sqlite")
 
     def free_bytes(self) -> int:
-        """Room on the disk."""
+        """Free space on the disk."""
         return shutil.disk_usage(self.root).free
 
 

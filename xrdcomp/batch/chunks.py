@@ -1,9 +1,9 @@
-"""Series out of core: patterns read by chunks, rows written as partitions, one table in the end.
+"""Series that exceed memory: patterns read in chunks, rows written as partitions, one table at the end.
 
-A chunk is a unit of work: whoever does it reads its patterns, fits them from the common fit and writes one file of
-Parquet, whole or not at all. Its hash is that of the patterns, the common fit's patterns and all settings, and stands
-in the file; so doing it twice does no harm, and a run that was killed goes on where it was. Each process makes the
-common fit itself, from the same patterns: nothing large travels.
+A chunk is a unit of work. The process that takes it reads its patterns, fits them from the common fit and writes one
+Parquet file, whole or not at all. The file contains a hash of the patterns, of those of the common fit and of all
+settings, so doing a chunk twice is harmless, and a run that was killed continues where it stopped. Each process makes
+the common fit itself, from the same patterns, so nothing large is transferred.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _DIGEST, _CHUNKS = b"xrdcomp_chunk", b"xrdcomp_chunks"
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesJob:
-    """All that a chunk depends on, as it travels to whoever does it; `key` is the hash of what the common fit is of."""
+    """All that a chunk depends on, as sent to the process that takes it; `key` hashes the input of the common fit."""
 
     source: str
     two_theta: str = ""
@@ -85,7 +85,7 @@ def _free(names: Sequence[str]) -> Free:
 
 
 def chunk_of(n: int) -> int:
-    """Patterns of a chunk of a series of n: whatever the workers, so that their number changes nothing."""
+    """Number of patterns per chunk for a series of n, which does not depend on the number of workers."""
     return min(max(min(max(-(-n // 200), _FEWEST), _USUAL), -(-n // _MANY)), _MOST)
 
 
@@ -99,7 +99,7 @@ def _bytes_of(block: Block) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesProgress:
-    """One chunk that is done: its number, how many patterns it has, and whether it was there already."""
+    """One finished chunk: its number, its number of patterns, and whether it existed already."""
 
     number: int
     patterns: int
@@ -109,10 +109,10 @@ class SeriesProgress:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRun:
-    """A series on its way from where the patterns lie to a table.
+    """A series being processed, from its patterns to a table.
 
-    `target` is the table, one file of Parquet, or, `partitioned`, a folder of them, which any reader of Parquet takes
-    for one table. `scheduler` is the address of one of Dask, or ``"local"``.
+    `target` is the table: one Parquet file or, if `partitioned`, a folder of them, which any reader of Parquet treats
+    as one table. `scheduler` is the address of a Dask scheduler, or ``"local"``.
     """
 
     job: SeriesJob
@@ -134,7 +134,7 @@ class SeriesRun:
         return -(-len(self.stack) // self.job.chunk)
 
     def work(self) -> Iterator[SeriesProgress]:
-        """Do what is not done yet, chunk by chunk in their order; then put the table together."""
+        """Do the remaining chunks in order; then assemble the table."""
         Path(self.job.parts).mkdir(parents=True, exist_ok=True)
         items = ((number, self.known[number] if self.known else "") for number in range(self.chunks))
         digests, kept = [], True
@@ -212,7 +212,7 @@ def start_run(  # noqa: PLR0913 - what may be said of a run
     resume: bool = True,
     overwrite: bool = False,
 ) -> SeriesRun:
-    """Open a series, make its common fit, and see what of it is done already.
+    """Open a series, make its common fit, and find out what has been done already.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The same work on Dask: local processes, or the workers of a scheduler that runs already, on other machines too."""
+"""The same work on Dask: local processes, or the workers of a running scheduler, also on other machines."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ RETRIES = 2
 def spread(
     function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 1, scheduler: str = ""
 ) -> Iterator[Done[Item, Result]]:
-    """Work off items as `work_off` does, on Dask where a `scheduler` is named: its address, or ``"local"``.
+    """Process items as `work_off` does, on Dask if a `scheduler` is named by its address or ``"local"``.
 
-    A worker that is lost takes nothing along: what it had is done again elsewhere, so an item must be such that doing
-    it twice does no harm. No more than some items a worker are handed out at a time.
+    If a worker is lost, its items are processed again elsewhere, so processing an item twice must be harmless. Only a
+    few items per worker are handed out at a time.
     """
     if not scheduler:
         yield from work_off(function, items, workers=workers)

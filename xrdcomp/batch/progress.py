@@ -1,4 +1,4 @@
-"""A progress bar on standard error with rate and time left, where that is a terminal."""
+"""A progress bar on standard error with rate and time left, if that is a terminal."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Analyses of many specimens: in order, on several processes, one folder each, resumed where they were broken off.
+"""Analyses of many specimens: in order, on several processes, one folder each, resumed after an interruption.
 
 What a specimen's analysis depends on (files by their SHA-256, settings, version of the program) is hashed into a key.
 The key stands in the ledger, one small file a specimen below ``DIR/.xrdcomp-batch``, which is written after the result;
-so a batch that was killed at any moment goes on with the first specimen that has no entry with its key.
+so a batch that was killed at any moment continues with the first specimen that has no entry with its key.
 """
 
 from __future__ import annotations
@@ -87,13 +87,13 @@ def analyze_many(
     samples : iterable of Sample, Specimen, mapping or path
         A `Sample` holds measurements; a mapping names files and settings as a row of a manifest does (``xrd``, ``tga``,
         ``blank``, ``tga_blank``, ``sample_id``, ``atmosphere`` …); a path is a pattern. An iterator is not read ahead
-        by more than a few items a worker, so memory stays flat.
+        by more than a few items per worker, so memory use stays flat.
     recipe : Recipe, path of its TOML file or dict, optional
-        Settings of all; those of a specimen go before them.
+        Settings of all; those of a specimen take precedence.
     workers : int
         Processes. Results do not depend on their number.
     progress : bool
-        Show count, rate and time left on standard error where that is a terminal.
+        Show count, rate and time left on standard error if that is a terminal.
 
     Yields
     ------
@@ -157,7 +157,7 @@ def _outcome(done: Done[Any, SampleResult]) -> SampleResult | FailedSample:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """How the files of a batch are read, and what is written of each specimen.
+    """How the files of a batch are read, and what is written for each specimen.
 
     `figures` is that of `write_result`; `scan` and `input_format` are those of `analyze`; `laboratory` is noted in each
     result; hints of errors name `options` of the command line where there are any, else keywords of Python.
@@ -184,8 +184,8 @@ def run_batch(
 ) -> Iterator[Entry]:
     """Analyse specimens and write ``out/<sample_id>/`` for each; entries in order, those of an earlier run first read.
 
-    With `resume` a specimen whose result stands there already, from the same files and settings, is not analysed again.
-    Results that no batch wrote there are replaced with `overwrite` only; without it the specimen is a failed row.
+    With `resume`, a specimen that already has a result there, from the same files and settings, is not analysed again.
+    Results that no batch wrote there are replaced only with `overwrite`; without it the specimen is a failed row.
     `scheduler` is the address of one of Dask, or ``"local"``; its workers must see files and folder by the same paths.
     """
     folder = Path(out).absolute() if scheduler else Path(out)

@@ -44,7 +44,8 @@ class SeriesResult:
     Attributes
     ----------
     values : (patterns, columns) array
-        One row a pattern; each quantity stands beside its ``_std``. A pattern that could not be fitted is a row of NaN.
+        One row per pattern; each quantity is followed by its ``_std``. A pattern that could not be fitted is a row of
+        NaN.
     units : mapping of str to str
         Names of the columns in order, with their units.
     common : FitResult
@@ -54,7 +55,7 @@ class SeriesResult:
     held : tuple of str
         Parameters that have the values of `common`.
     coordinates : mapping
-        What a file says of where each pattern was measured.
+        Coordinates of each pattern, as stated in the file.
     """
 
     values: FloatArray
@@ -75,7 +76,7 @@ class SeriesResult:
         return column
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Table with one row a pattern; ``attrs["units"]`` holds the unit of every column."""
+        """Table with one row per pattern; ``attrs["units"]`` holds the unit of every column."""
         import pandas as pd
 
         table = pd.DataFrame(self.values, columns=list(self.units))
@@ -116,9 +117,9 @@ def fit_series(  # noqa: PLR0913 - one keyword for each thing that may be said o
 ) -> SeriesResult:
     """Fit many patterns of one grid with the same phases, from one common fit of their mean.
 
-    The common fit decides instrument, reflections and windows with all parameters free. Each pattern is then fitted
-    from there with its own cells, sizes, displacement, amounts and background; what the held parameters leave open is
-    part of every ``_std``. Rows do not depend on order, neighbours or workers, given the mean.
+    The common fit, with all parameters free, determines instrument, reflections and windows. Each pattern is then
+    fitted from there with its own cells, sizes, displacement, amounts and background; the uncertainty of the held
+    parameters is part of every ``_std``. Given the mean, rows do not depend on order, neighbours or workers.
 
     Parameters
     ----------
@@ -209,7 +210,7 @@ def _of_path(source: str | os.PathLike[str], recipe: Recipe) -> Work:
 
 
 def open_series(source: str | os.PathLike[str], recipe: Recipe, two_theta: str = "") -> Stack:
-    """Where the patterns of a series lie; `two_theta` as of `open_stack`, a wavelength for q from the recipe."""
+    """Stack of the patterns of a series; `two_theta` as for `open_stack`, a wavelength for q from the recipe."""
     known = recipe.instrument
     told = known.wavelengths or known.radiation or known.file
     wavelength = build_instrument(None, known).wavelength if told else None
@@ -217,7 +218,7 @@ def open_series(source: str | os.PathLike[str], recipe: Recipe, two_theta: str =
 
 
 def probe_patterns(stack: Stack) -> list[Pattern]:
-    """Patterns that the common fit is made of; AnalysisError where none of those looked at can be fitted."""
+    """Patterns from which the common fit is made; AnalysisError if none of those tried can be fitted."""
     probe = [pattern for place in probe_of(len(stack)) if (pattern := stack.pattern(place)) is not None]
     if not probe:
         msg = f"{stack.source}: none of the {len(probe_of(len(stack)))} patterns looked at can be fitted."

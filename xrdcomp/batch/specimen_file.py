@@ -21,20 +21,20 @@ from xrdcomp.results import SampleResult
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Measurements of one specimen, and what has to be said of them: the table ``project``.
+    """Measurements of one specimen, and facts that their files do not state: the table ``project``.
 
     Attributes
     ----------
     folder : str
-        Where names of files are meant from, those of settings too; relative to the TOML file.
+        Folder that file names refer to, also those in settings; relative to the TOML file.
     xrd, tga, blank, tga_blank : str
-        Pattern, thermogravimetric run, scan of the empty holder, run of the empty pan; "" where there is none.
+        Pattern, thermogravimetric run, scan of the empty holder, run of the empty pan; "" if there is none.
     scan : int or None
         Which scan of the pattern's file.
     input_format : str
-        Format of the files, where their content does not tell.
+        Format of the files, if their content does not show it.
     mass_unit, temperature_unit, time_unit, initial_mass_mg
-        What the file of the run does not say.
+        Facts that the file of the run does not state.
     revision, same_as : int
         Number of the saved state, and of the earlier one whose settings it has again.
     """
@@ -62,7 +62,7 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @dataclass(frozen=True, kw_only=True)
 class SpecimenFile:
-    """A specimen's recipe and measurements; `folder` is where names in both are meant from."""
+    """A specimen's recipe and measurements; `folder` is what file names in both refer to."""
 
     recipe: Recipe
     measured: Measured

@@ -32,8 +32,8 @@ _EMPTY = re.compile(r"(?:^|[\W_])(?:blank|empty|holder|background)(?:$|[\W_])", 
 class Specimen:
     """Files and settings of one specimen of a batch.
 
-    `settings` go before the recipe of the batch, by the names of the command line or with dots. `problem` says why the
-    specimen cannot be analysed although it was asked for; it becomes a failed row.
+    `settings` take precedence over the recipe of the batch; they are named as on the command line, or with dots.
+    `problem` says why the specimen cannot be analysed although it was requested; it becomes a failed row.
     """
 
     sample_id: str
@@ -57,7 +57,7 @@ class Specimen:
         return {kind: file for kind, file in found.items() if file}
 
     def with_absolute_paths(self) -> Specimen:
-        """Copy that means the same files in whatever folder it is read."""
+        """Copy with absolute paths, valid in any working directory."""
         paths: dict[str, Any] = {kind: str(Path(file).absolute()) for kind, file in self.files.items()}
         return replace(self, **paths)
 

@@ -1,4 +1,4 @@
-"""Work on several processes that survives the death of one of them, in the order of the items and in bounded memory.
+"""Work on several processes, in the order of the items and in bounded memory, which survives the death of a process.
 
 Each process has a pipe of its own and nothing in common with the others: no lock that one could hold when it is killed,
 and no half of a message that anybody would wait for, since a pipe ends with the only process that holds its other end.
@@ -52,11 +52,11 @@ class Done(Generic[Item, Result]):
 
 
 class WorkerDied(RuntimeError):
-    """A process ended in the midst of an item: memory ran out, or somebody killed it."""
+    """A process ended in the middle of an item: memory ran out, or it was killed."""
 
 
 class Stopped(RuntimeError):
-    """An item was broken off because that was asked for."""
+    """An item was stopped on request."""
 
 
 _DIED = "the process ended before the analysis did: memory, or a kill"
@@ -67,9 +67,9 @@ def work_off(
 ) -> Iterator[Done[Item, Result]]:
     """Apply `function` to each item, on `workers` processes where that is more than one; outcomes in order.
 
-    An exception is an outcome, so one bad item stops nothing. Where a process dies, what it was doing is tried again
-    with no other process at work, so that only the item that kills its process is lost (`WorkerDied`).
-    Whatever ends this process ends those as well; what they are writing is cleared up before, except after a kill -9.
+    An exception is an outcome, so one bad item stops nothing. If a process dies, its item is tried again while no other
+    process is working, so only an item that kills its process is lost (`WorkerDied`). Whatever ends this process also
+    ends the others; what they are writing is cleared up first, except after a kill -9.
     """
     if workers <= 1:
         for item in items:
@@ -97,7 +97,7 @@ def work_off(
 
 
 class Worker:
-    """One process that takes one item after the other and can be stopped in the midst of one.
+    """One process that takes one item after the other and can be stopped in the middle of one.
 
     It is a fresh interpreter, not a fork, so that a process with threads may have it, and begins with its first item.
     """
