@@ -1,4 +1,4 @@
-"""Crystals against amorphous matter of other hands: materials, geometries, components that are left out.
+"""Crystals against amorphous matter from other sources: materials, geometries, components left out.
 
     python -m benchmarks.diffuse [--table materials,areas,geometries,subsets] [--seed 1301] [--dry]
 

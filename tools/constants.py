@@ -15,11 +15,11 @@ from xrdcomp.physics.amorphous import AMORPHOUS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "constants.md"
 INTRO = """# Constants of judgement
 
-Constants that no law and no certificate fixes: what they are, what they were chosen on, and what judged them since.
-What is measured by others and only copied (scattering tables, structures, certificates) stands beside its source in
-the code. "Worlds" are the simulators of other hands ([worlds](worlds.md)), "home" the package's own, "round robin" the
-weighed mixtures 1a, 1d, 1g. A constant that only its own study judged may be wrong elsewhere. This page is made by
-`python -m tools.constants`.
+Constants that are fixed neither by a law nor by a certificate: their values, what they were chosen on, and what has
+judged them since. Published data that are only copied (scattering tables, structures, certificates) are in the code
+beside their sources. "Worlds" are the [independent simulators](worlds.md), "home" is the package's own, and "round
+robin" stands for the weighed mixtures 1a, 1d, 1g. A constant that has been judged only by its own study may be wrong
+elsewhere. This page is made by `python -m tools.constants`.
 
 | constant | value | source or reason | chosen on | judged by |
 |---|---|---|---|---|

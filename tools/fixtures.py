@@ -22,8 +22,8 @@ NO_MEASUREMENT = {"rir.csv"}
 """Tables beside the measurements."""
 HEAD = """# The real files of the tests
 
-Written by `python -m tools.fixtures`. The files are of others and not in the repository; each is read, or refused with
-the reason that stands here. "refused" means refused rightly: the file is cut, or holds no powder scan and no run.
+Written by `python -m tools.fixtures`. The files belong to others and are not in the repository. Each is read, or
+refused for the reason given here. A refusal is correct: the file is cut, or contains neither a powder scan nor a run.
 
 """
 

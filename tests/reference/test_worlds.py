@@ -1,4 +1,4 @@
-"""The worlds of other hands, each checked against facts that it was not built from."""
+"""The independent simulators, each checked against facts that it was not built from."""
 
 from __future__ import annotations
 
