@@ -91,7 +91,7 @@ if (form) {
       for (const field of all(`[name="${item.dataset.error}"]`, form)) words ? field.setAttribute("aria-invalid", "true") : field.removeAttribute("aria-invalid");
     }
     if (told.conflict) state.textContent = `${told.conflict} Load this page again to see what was saved.`;
-    else state.textContent = Object.keys(told.errors ?? {}).length ? "Not saved: see the words beside the field." : "Saved.";
+    else state.textContent = Object.keys(told.errors ?? {}).length ? "Not saved: see the message beside the field." : "Saved.";
     state.className = told.conflict || Object.keys(told.errors ?? {}).length ? "error" : "note";
   };
   const save = async () => {
@@ -104,7 +104,7 @@ if (form) {
       if (told.revision) for (const field of all('[name="revision"]')) field.value = told.revision;
       show(told);
       if (told.revision) await refresh();
-    } catch { state.textContent = "Not saved: the app does not answer. Is it still running?"; state.className = "error"; }
+    } catch { state.textContent = "Not saved: the app does not respond. Is it still running?"; state.className = "error"; }
   };
   const pairs = [["range_min", "range_max"], ["spike", "spike_percent"]];
   form.addEventListener("change", event => {
