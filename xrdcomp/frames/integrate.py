@@ -51,22 +51,22 @@ HEADER_GEOMETRY = message_kind("FRAME_HEADER_GEOMETRY", "info",
     origin="measured on CeO2, headers gave spacings 0.3 to 0.6 % too small: 0.1 degrees at 26 degrees",
 )  # fmt: skip
 DEAD_AREA = message_kind("FRAME_DEAD_AREA", "warning",
-    "More pixels hold no count than counting explains: dead areas or a shadow lower the intensity there.",
+    "More pixels have no counts than counting statistics explain: dead areas or a shadow lower the intensity there.",
     remedy="Mask them.",
     threshold="a mean of 5 counts, and ten times the Poisson probability of zero plus 2 % of the pixels",
     origin="judgement",
 )  # fmt: skip
 ORIENTATION = message_kind("FRAME_ORIENTATION", "warning",
-    "Turned round, the frame has much sharper rings under the same calibration: its first pixel sits in another corner "
-    "than the PONI file says, and the pattern is smeared.",
+    "If the frame is flipped or rotated, its rings are much sharper with the same calibration: its first pixel is in "
+    "another corner than the PONI file says, and the pattern is smeared.",
     remedy="Pass the orientation that the message names, if the calibration is of this detector.",
-    threshold="three times the variance of the rings beside their neighbours, counting taken off",
+    threshold="three times the variance of the rings relative to their neighbours, with counting noise subtracted",
     origin="a wrong corner lowers that of CeO2 on a Pilatus to a tenth",
 )  # fmt: skip
 OVERLAP = message_kind("FRAME_OVERLAP", "warning",
-    "Two frames count differently at the same angles: the beam, the exposure in a header or the specimen changed, and "
-    "the merged pattern has a step.",
-    remedy="Integrate the frame apart, or find out what changed.",
+    "Two frames have different count rates at the same angles: the beam, the exposure stated in a header or the "
+    "specimen has changed, and the merged pattern has a step.",
+    remedy="Integrate the frame separately, or find out what has changed.",
     threshold="5 % and three standard deviations of counting, over at least 10 common steps",
     origin="judgement: tubes are stable to a few per cent",
 )  # fmt: skip

@@ -38,17 +38,18 @@ CALIBRATE = "Calibrate again."
 TILTED = message_kind("FRAME_TILT", "warning",
     "The header of a frame states tilts of the detector, which are not applied; rings are smeared.",
     remedy="Calibrate with a standard and pass its PONI file.", threshold="0.5 degrees",
-    origin="design note 006: their signs are known from one instrument only; 0.3 degrees smear rings by 0.1 degrees",
+    origin="design note 006: their signs are known for one instrument only; 0.3 degrees smear rings by 0.1 degrees",
 )  # fmt: skip
 COUNT_SUM_DIFFERS = message_kind("FRAME_COUNT_SUM", "warning",
-    "The pixels of a frame do not sum to the counts that its header states: some changed after it was written.",
+    "The sum of the pixels of a frame differs from the one stated in its header: some have changed since it was "
+    "written.",
     remedy="Use the frame as the instrument wrote it.",
     threshold="one count and 2⁻²³ of the sum, the step of a 32-bit float; above 1 % the frame is refused",
     origin="sums are stored as 32-bit floats in some frames: 138035881 as 138035888",
 )  # fmt: skip
 NOT_POISSON = message_kind("FRAME_NOT_POISSON", "info",
-    "Neighbouring pixels of a frame scatter with another variance than that of counting, so that standard deviations "
-    "are too small: the image was smoothed or resampled, or one photon gives more than one unit.",
+    "The variance between neighbouring pixels of a frame is not that of counting, so standard deviations are too "
+    "small: the image was smoothed or resampled, or one photon gives more than one unit.",
     remedy="Compare the goodness of fit with one.", threshold="variance over mean outside 0.7 to 1.5",
     origin="judgement; 1 is Poisson, and frames as counted stay within",
 )  # fmt: skip

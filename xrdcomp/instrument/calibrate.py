@@ -37,9 +37,8 @@ _LARGEST_BROADENING = 0.004
 FOREIGN_PEAKS = message_kind(
     "CALIBRATION_FOREIGN_LINES",
     "warning",
-    "The scan of the standard holds peaks that are not the standard's; where they overlap its reflections, widths are "
-    "wrong.",
-    remedy="Measure the standard again, clean.",
+    "The scan contains peaks that do not belong to the standard; where they overlap its reflections, widths are wrong.",
+    remedy="Clean the standard and measure it again.",
     threshold="false-alarm rate of 0.005 for one or more peaks",
     origin="normal tail over two trials per width",
 )
@@ -62,12 +61,13 @@ LOW_COUNTS = message_kind(
 NOT_CERTIFIED = message_kind(
     "CALIBRATION_NOT_CERTIFIED",
     "warning",
-    "The standard has no certified cell: its own broadening counts as the instrument's, and sizes are relative to it.",
+    "The standard has no certified cell: its own broadening is attributed to the instrument, and sizes are relative to "
+    "it.",
 )
 SHORT_RANGE = message_kind(
     "CALIBRATION_SHORT_RANGE",
     "warning",
-    "Few reflections, or a scan that ends early, leave open how widths follow the angle.",
+    "With few reflections, or a scan that ends early, the angular dependence of widths is not determined.",
     remedy="Scan the standard to 100° or beyond.",
     threshold="10 reflections above 1 % of the strongest; 80° (info)",
     origin="U, V, W and two Lorentzian terms need widths over the whole range",
@@ -75,7 +75,8 @@ SHORT_RANGE = message_kind(
 CELL_DIFFERS = message_kind(
     "CALIBRATION_CELL_DIFFERS",
     "warning",
-    "A refined cell differs from the certified one that was held; the difference is in displacement and widths.",
+    "A refined cell differs from the certified one that was kept fixed; the difference is absorbed by displacement and "
+    "widths.",
     remedy="Check the standard, its temperature, the wavelengths and the radius.",
     threshold="1e-4 of the cell length, and four standard deviations",
     origin="several times what typical aberrations move a refined cell",

@@ -45,19 +45,20 @@ _EXPECTED = "a history that `xrdcomp qc record` made"
 OUT_OF_CONTROL = message_kind(
     "INSTRUMENT_OUT_OF_CONTROL", "warning",
     "The last check run of the instrument lies beyond its control limits.",
-    remedy="Measure the check standard again; where it stays out, have the instrument serviced and record the service.",
+    remedy="Measure the check standard again; if it is still out of control, have the instrument serviced and record "
+        "the service.",
     threshold="Westgard's rules 1-3s, 2-2s and R-4s",
     origin="Westgard et al. 1981, Clin. Chem. 27, 493; false-alarm rates in the drift study", concerns=("xrd",),
 )  # fmt: skip
 DRIFTS = message_kind(
-    "INSTRUMENT_DRIFTS", "warning", "Check runs of the instrument drift, though the last one is within its limits.",
+    "INSTRUMENT_DRIFTS", "warning", "Check runs of the instrument drift, although the last one is within its limits.",
     remedy="Look for the cause before the limits are reached.",
     threshold="CUSUM beyond 5 standard deviations, four runs beyond 1 or ten on one side",
     origin="ISO 7870-4 and Westgard et al. 1981; run lengths in the drift study", concerns=("xrd",),
 )  # fmt: skip
 NOT_CHECKED = message_kind(
     "INSTRUMENT_NOT_CHECKED", "warning",
-    "The history holds no check run from the time before the measurement, or too few for a baseline.",
+    "The history contains no check run from the time before the measurement, or too few for a baseline.",
     remedy="Measure the check standard and record it with `xrdcomp qc record`.",
     threshold="`history.interval_days` before the measurement, `history.baseline_runs` runs",
     origin="settings of the laboratory", concerns=("xrd",),

@@ -42,15 +42,15 @@ IMPOSSIBLE = message_kind(
 SECOND_PHASE = message_kind(
     "QUANTIFICATION_SECOND_PHASE",
     "warning",
-    "The degree of crystallinity was calibrated for one crystalline phase, and the specimen holds a second one, whose "
-    "reflections have another intensity per gram.",
+    "The degree of crystallinity was calibrated for one crystalline phase, and the specimen contains a second one, "
+    "whose reflections have a different intensity per gram.",
     remedy="Calibrate with the same phases, or take another method.",
     threshold="5 % of the crystalline part",
 )
 OVER_ONE = message_kind(
     "QUANTIFICATION_OVER_ONE",
     "warning",
-    "By the internal standard the crystalline phases sum to more than the specimen.",
+    "According to the internal standard, the crystalline phases sum to more than the specimen.",
     remedy="Check the spike's fraction, its grain size and the phases.",
     threshold="two standard uncertainties above one",
 )
