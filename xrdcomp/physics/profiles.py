@@ -299,11 +299,6 @@ class Pairs:
     indptr: IntArray
 
     @classmethod
-    def none(cls, two_theta: FloatArray) -> Pairs:
-        """No lines on points (degrees, increasing)."""
-        return cls(places=Places.of(two_theta), point=np.empty(0, np.int32), indptr=np.zeros(1, np.int32))
-
-    @classmethod
     def reached(cls, two_theta: FloatArray, position: FloatArray, half: FloatArray, fwhm: FloatArray) -> Pairs:
         """Points (degrees, increasing) within `half` of each line; nodes of the cells where its profile is smooth."""
         places = Places.of(two_theta)

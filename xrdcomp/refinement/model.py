@@ -657,13 +657,20 @@ class ModelSetup:
         )
 
     def build(
-        self, points: Points, table: ParameterTable, like: PatternModel | None = None, *, shoulders: bool = True
+        self,
+        points: Points,
+        table: ParameterTable,
+        like: PatternModel | None = None,
+        *,
+        shoulders: bool = True,
+        replaced: str = "",
     ) -> PatternModel:
         """Freeze reflections and fixed columns on some points, at the values where the table starts.
 
         `like` is a model with the same amorphous components, on the same points or on those that were binned to these:
         its reflections, with their intensities, and its amorphous columns are taken over. `shoulders` frees the form of
-        each phase's profiles (`shoulder_columns`), which asks for widths that are about right.
+        each phase's profiles (`shoulder_columns`), which asks for widths that are about right. A phase that is to be
+        `replaced`, by its id, one of `like`, keeps its place and columns, with neither windows nor form.
         """
         x, instrument, start = points.two_theta, self.instrument, table.start
         known: dict[str, PhaseReflections] = {}
@@ -679,7 +686,7 @@ class ModelSetup:
             known = {item.phase.id: item.binned(x, points.smear_sq) for item in like.reflections}
         n_amorphous = len(terms)
         reflections = tuple(
-            known[p.id].refrozen(start)
+            (known[p.id] if p.id == replaced else known[p.id].refrozen(start))
             if p.id in known
             else PhaseReflections.freeze(p, instrument, x, start, points.smear_sq)
             for p in self.phases
@@ -690,7 +697,8 @@ class ModelSetup:
         if shoulders:
             for item in reflections:
                 column = _mode(f"{item.phase.id}_shoulder", item.phase.id, SHOULDER_STD)
-                terms.append((column, slit * shoulder_columns([item], start)[:, 0]))
+                form = shoulder_columns([item], start)[:, 0] if item.phase.id != replaced else np.zeros_like(x)
+                terms.append((column, slit * form))
         phases = (Column(name=phase.id, kind="phase") for phase in self.phases)
         return PatternModel(
             two_theta=x,

@@ -72,11 +72,16 @@ class ParameterTable:
         """The parameters that are varied."""
         return tuple(item for item in self.items if item.vary)
 
+    @cached_property
+    def free_names(self) -> tuple[str, ...]:
+        """Names of the parameters that are varied."""
+        return tuple(item.name for item in self.free)
+
     def values(self, free_values: FloatArray) -> dict[str, float]:
         """All values, given those of the varied parameters."""
         if self.base is not None and self.ties is not None:
             return dict(zip(self.names, (self.base + self.ties @ free_values).tolist(), strict=True))
-        return self.start | dict(zip((i.name for i in self.free), free_values.tolist(), strict=True))
+        return self.start | dict(zip(self.free_names, free_values.tolist(), strict=True))
 
     @cached_property
     def needed(self) -> frozenset[str]:

@@ -573,7 +573,7 @@ class Refinement(FittedModel):
         of the symmetry of `old` that can have its cell share reflections and the sums over them.
         """
         points = self.points.coarsened(self.model, self.table, per_fwhm)
-        base = self.setup.build(points, self.table, like=self.model)
+        base = self.setup.build(points, self.table, like=self.model, replaced=old.id)
         tables = {new.id: self._table_with(old, new) for new in news}
         alike = [new for new in news if _share_reflections(old, new, self.table, tables[new.id])]
         models = dict(self._models_alike(old, alike, tables, points, base))

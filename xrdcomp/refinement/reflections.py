@@ -368,6 +368,27 @@ class Profiles:
         return profiles.tch_widths(self.gauss, self.lorentz, slopes=bool(self.d_position))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Windows:
+    """Which points each profile reaches, worked out when the first sum asks for it: some models are only looked at."""
+
+    two_theta: FloatArray  # (n,) points, degrees
+    position: FloatArray  # (l,) degrees; so are half the width of a window and the FWHM
+    half: FloatArray
+    fwhm: FloatArray
+
+    @classmethod
+    def none(cls, two_theta: FloatArray) -> Windows:
+        """No profiles on points (degrees, increasing)."""
+        nothing = np.empty(0)
+        return cls(two_theta=two_theta, position=nothing, half=nothing, fwhm=nothing)
+
+    @cached_property
+    def pairs(self) -> profiles.Pairs:
+        """Points that each profile reaches."""
+        return profiles.Pairs.reached(self.two_theta, self.position, self.half, self.fwhm)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PhaseReflections:
     """Everything of a phase that stays fixed during a least-squares run."""
@@ -386,7 +407,7 @@ class PhaseReflections:
     multiplier: FloatArray  # (r,) on the intensity of each; other than 1 in peaks mode only
     inverse_d_squared: FloatArray  # (r,) Å⁻² at the frozen cell
     frozen: FrozenProfiles
-    pairs: profiles.Pairs  # points that each profile reaches
+    windows: Windows
     diffuse: FloatArray  # (n,) thermal diffuse and Compton scattering per gram, polarised
     diffuse_slopes: _Slopes  # its change per Å² of each B
     elements: ElementB | None = None  # where B of each element is refined
@@ -457,7 +478,7 @@ class PhaseReflections:
                 multiplier=np.ones(len(hkl)),
                 inverse_d_squared=1.0 / d_spacing**2,
                 frozen=frozen,
-                pairs=profiles.Pairs.none(two_theta),
+                windows=Windows.none(two_theta),
                 diffuse=diffuse,
                 diffuse_slopes=diffuse_slopes,
                 elements=split,
@@ -468,7 +489,7 @@ class PhaseReflections:
             return [every[0]._with_windows(values)]
         highest = (strengths / strengths.max(axis=1, keepdims=True)).max(axis=0)
         shared = replace(every[0], strength=highest)._with_windows(values)
-        return [replace(item, frozen=shared.frozen, pairs=shared.pairs) for item in every]
+        return [replace(item, frozen=shared.frozen, windows=shared.windows) for item in every]
 
     def refrozen(self, values: Mapping[str, float]) -> PhaseReflections:
         """Freeze the same reflections again for other values: strengths at the new cell, nodes and windows."""
@@ -509,7 +530,8 @@ class PhaseReflections:
         fwhm, height = fwhm[index], area[index] * share / fwhm[index]
         reach = np.sqrt(height / (2.0 * np.pi * _TAIL_CUT * height.max(initial=0.0)))
         half = np.minimum(fwhm * np.clip(reach, *WINDOW_FWHM), WINDOW_MAX)
-        return replace(split, pairs=profiles.Pairs.reached(self.two_theta, position, half, fwhm))
+        windows = Windows(two_theta=self.two_theta, position=position, half=half, fwhm=fwhm)
+        return replace(split, windows=windows)
 
     def _nodes(
         self, values: Mapping[str, float], position: FloatArray, fwhm: FloatArray, area: FloatArray
@@ -537,6 +559,11 @@ class PhaseReflections:
         place = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
         node, share = table[:, count[index], place]
         return index, node, share
+
+    @property
+    def pairs(self) -> profiles.Pairs:
+        """Points that each profile reaches."""
+        return self.windows.pairs
 
     def name(self, kind: str, axis: str = "") -> str:
         """Name of a parameter of this phase."""
