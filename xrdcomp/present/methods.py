@@ -1,4 +1,4 @@
-"""A paragraph of methods for a manuscript, from what was really done, with its references."""
+"""A methods paragraph for a manuscript, generated from what was done, with its references."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFERENCES = {
     "oconnor": "O’Connor, B. H. & Raven, M. D. (1988). Powder Diffr. 3, 2–6.",
 }
 METHODS = {
-    "absolute": ("by an absolute scale, with calculated scattering of crystalline and amorphous parts per gram", ()),
+    "absolute": ("on an absolute scale, with calculated scattering per gram of crystalline and amorphous parts", ()),
     "internal_standard": ("with an internal standard", ()),
     "external_standard": ("with an external standard", ("oconnor",)),
     "ponkcs": ("by the PONKCS method", ("scarlett",)),
@@ -38,12 +38,15 @@ METHODS = {
     "hill_howard": ("normalised to the crystalline part", ("hill",)),
 }
 SOURCES = {"xrd": "diffraction", "tga": "thermogravimetry"}
-MODES = {"structure": "intensities calculated from crystal structures", "peaks": "intensities of reflections free"}
+MODES = {
+    "structure": "intensities calculated from crystal structures",
+    "peaks": "freely refined intensities of reflections",
+}
 
 
 @dataclass
 class Paragraph:
-    """Sentences as they grow, and the keys of what they cite in order."""
+    """Sentences collected so far, and the keys of their references in order."""
 
     sentences: list[str] = field(default_factory=list)
     cited: list[str] = field(default_factory=list)
@@ -121,10 +124,11 @@ def _diffraction(told: Paragraph, result: SampleResult, settings: Mapping[str, A
         )  # fmt: skip
     elif asked.get("solver") == "lmfit":
         told.say(f"{fit.n_parameters} parameters were refined with lmfit", "lmfit")
-    told.say("Reflections were generated and structure factors calculated with gemmi", "gemmi")
+    told.say("Symmetry operations and atomic scattering factors were those of gemmi", "gemmi")
     shape = ["tch"] + ["finger"] * bool(asked.get("asymmetry"))
-    told.say("Their profiles are pseudo-Voigts" + (" with axial divergence" if asked.get("asymmetry") else ""), *shape)
-    told.say(f"The instrument was taken from: {used.get('instrument', 'not stated')}")
+    axial = " with axial divergence" if asked.get("asymmetry") else ""
+    told.say(f"Reflection profiles were pseudo-Voigt functions{axial}", *shape)
+    told.say(f"Source of the instrument parameters: {used.get('instrument', 'not stated')}")
     names = tuple(fit.parameters)
     if any("march_dollase" in name for name in names):
         told.say("Preferred orientation followed March and Dollase", "dollase")
@@ -145,7 +149,7 @@ def _diffraction(told: Paragraph, result: SampleResult, settings: Mapping[str, A
     if search.get("search"):
         told.say(
             f"The pattern was searched for {len(result.phases)} phases with a probability of "
-            f"{search['false_alarm_rate']:g} of any false one; detection limits are the fractions found with "
+            f"{search['false_alarm_rate']:g} for one or more false ones; detection limits are the fractions found with "
             f"{100 * search['detection_probability']:g} % probability", "currie", "iso",
         )  # fmt: skip
     told.say(
