@@ -410,6 +410,17 @@ def test_scipy_loads_no_test_tools_for_a_command() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_scipy_takes_no_texts_apart_for_a_command() -> None:
+    code = (
+        "import inspect; asked = []\n"
+        "def getdoc(item): asked.append(item)\n"
+        "inspect.getdoc = getdoc; from xrdcomp.cli.start import load_scipy; load_scipy()\n"
+        "import scipy.fft, scipy.special\n"
+        "assert not asked and inspect.getdoc is getdoc, asked[:3]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_demo_leaves_the_pages_of_others_alone(tmp_path: Path) -> None:
     page = tmp_path / "index.html"
     page.write_text("<h1>my own page</h1>")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import importlib
+import inspect
 import signal
 import sys
 from importlib.machinery import ExtensionFileLoader
-from types import FrameType
+from types import FrameType, ModuleType
+from typing import Any
 
 from xrdcomp.cli import EXIT_INTERRUPTED, EXIT_TERMINATED, Terminated
 
@@ -77,21 +79,30 @@ def _heed_no_signal() -> None:
 
 
 def load_scipy() -> None:
-    """Load scipy without what it makes numpy load and does not use: a front end of Fortran, test tools, ctypes.
+    """Load scipy without what it makes others do that no command uses.
 
-    Scipy looks at every public name of numpy, which loads the module behind it: a twentieth of a command's time. They
-    are loaded when somebody asks for them afterwards.
+    It looks at every public name of numpy, which loads the module behind it: a front end of Fortran, test tools,
+    ctypes. They are loaded when somebody asks for them afterwards. And it takes the texts of functions
+    apart that know other arrays than numpy's, to add a note: without a text there is nothing to take apart.
     """
     import numpy as np
 
     spared = [name for name in ("f2py", "testing", "ctypeslib") if name not in vars(np)]
+    changed: list[tuple[ModuleType, str, Any]] = [*((np, name, None) for name in spared), (inspect, "getdoc", _no_text)]
+    text = inspect.getdoc
     try:
-        for name in spared:
-            setattr(np, name, None)
-        importlib.import_module("scipy.linalg")
+        for module, name, other in changed:
+            setattr(module, name, other)
+        for name in ("linalg", "special", "fft"):
+            importlib.import_module(f"scipy.{name}")
     finally:
         for name in spared:
             delattr(np, name)
+        inspect.getdoc = text
+
+
+def _no_text(_: object) -> None:
+    """Text of a function that nobody will read."""
 
 
 def _loads_extension(frame: FrameType | None) -> bool:
