@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from uncertainties import ufloat
 
-from tests.builders import estimate, make_result
+from tests.builders import estimate, known_facts, make_result
 from xrdcomp.data import Diagnostic
 from xrdcomp.present.batch_page import groups_of, page_row, render_batch_page
 from xrdcomp.present.drawings import construction
@@ -28,7 +28,7 @@ from xrdcomp.present.tables import (
     phase_table,
     result_table,
 )
-from xrdcomp.results import Estimate, TgaStep
+from xrdcomp.results import Estimate, MemberComparison, PhaseResult, TgaStep
 
 TRUTH = {"crystalline_hydroxyapatite": 0.34, "organic": 0.515}
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -327,6 +327,29 @@ def test_a_fitted_fluorapatite_is_not_called_hydroxyapatite() -> None:
     assert words in result_table(fluor)
     assert words in result_html(fluor)
     assert words not in result_html(result)
+
+
+def test_an_apatite_that_is_likelier_another_member_is_called_so() -> None:
+    result = make_result()
+    own = result.phases[0]
+
+    def judged(probability: float, **changes: object) -> PhaseResult:
+        member = MemberComparison(
+            cell_difference=0.001, fits_better=False, excluded_as_main=False, probability=probability
+        )
+        phase = replace(own, evidence=replace(own.evidence, member=member))
+        return replace(phase, **changes)  # type: ignore[arg-type]
+
+    fluor = {
+        "id": "fluorapatite", "name": "Fluorapatite (synthetic)", "decision": "inconclusive",
+        "facts": known_facts("fluorapatite"),
+    }  # fmt: skip
+    hydroxyl = {"facts": known_facts("hydroxyapatite")}
+    likely = replace(result, phases=(judged(0.02, **hydroxyl), judged(0.98, **fluor)))
+    unlikely = replace(result, phases=(judged(0.98, **hydroxyl), judged(0.02, **fluor)))
+    words = "crystalline apatite (probably fluorapatite, excl. CO₃)"
+    assert component_label("crystalline_hydroxyapatite", likely) == words
+    assert component_label("crystalline_hydroxyapatite", unlikely) == "crystalline hydroxyapatite (excl. CO₃)"
 
 
 def test_the_verdict_names_no_part_that_is_mostly_uncertainty() -> None:

@@ -80,10 +80,27 @@ def component_label(name: str, result: SampleResult | None = None) -> str:
     if not found and any(phase.is_apatite and phase.undecided for phase in result.phases):
         return "crystalline apatite (undecided)"
     told = ["excl. CO₃"] if any(phase.weight_fraction is not None for phase in found) else []
+    if likelier := _likelier_member(result, found):
+        return f"crystalline apatite ({', '.join([f'probably {likelier}', *told])})"
     if all(phase.id.startswith("hydroxyapatite") for phase in found):
         return f"{label_of(name)} (excl. CO₃)" if told else label_of(name)
     told = [*(phase.name.split(" (")[0].lower() for phase in found), *told]
     return f"crystalline apatite ({', '.join(told)})"
+
+
+def _likelier_member(result: SampleResult, found: Sequence[PhaseResult]) -> str:
+    """Name of the likeliest member where one of another kind than the apatite that was fitted has more than even odds.
+
+    The fit keeps the structure whose cell it found; which member it is, cell and intensities say together.
+    """
+    kinds = {phase.facts.end_member for phase in found}
+    likely = [
+        (member.probability, phase)
+        for phase in result.phases
+        if phase.is_apatite and phase.facts.end_member not in kinds
+        if (member := phase.evidence.member) is not None and (member.probability or 0.0) > 0.5
+    ]
+    return likely[0][1].name.split(" (")[0].lower() if found and likely else ""
 
 
 def budget_label(name: str) -> str:
