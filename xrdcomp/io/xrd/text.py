@@ -458,6 +458,10 @@ def workbook(source: SourceFile) -> Sequence[RawScan]:
     return scans
 
 
+_PERHAPS_PARTED = re.compile(r"\d{1,3}|[1-9]\d{0,2}(?:\.\d{3})+")
+"""A number that separated thousands may be, below or above the first one."""
+
+
 def _refuse_thousands(lines: Sequence[str], table: Table, columns: Sequence[int], offset: int) -> None:
     """Refuse ``985`` beside ``1.027`` in a column: a point before three figures separates thousands there.
 
@@ -468,12 +472,18 @@ def _refuse_thousands(lines: Sequence[str], table: Table, columns: Sequence[int]
     for column in columns:
         if (table.values[:, column] == np.round(table.values[:, column])).all():
             continue
-        cells = [split_cells(lines[line - 1], table.dialect)[offset + column] for line in table.lines]
-        plain = [re.fullmatch(r"\d{1,3}", cell) is not None for cell in cells]
-        parted = [re.fullmatch(r"[1-9]\d{0,2}(?:\.\d{3})+", cell) is not None for cell in cells]
-        if any(plain) and any(parted) and all(a or b for a, b in zip(plain, parted, strict=True)):
+        cells = list[str]()
+        for line in table.lines:
+            cell = split_cells(lines[line - 1], table.dialect)[offset + column]
+            if not _PERHAPS_PARTED.fullmatch(cell):
+                break  # nearly always the first one
+            cells.append(cell)
+        else:
+            parted = ["." in cell for cell in cells]
+            if all(parted) or not any(parted):
+                continue
             at = parted.index(True)
-            msg = f"{cells[at]!r} beside {cells[plain.index(True)]!r}: the point seems to separate thousands"
+            msg = f"{cells[at]!r} beside {cells[parted.index(False)]!r}: the point seems to separate thousands"
             hint = "Export the numbers without separators of thousands."
             raise ReadError(msg, f"line {table.lines[at]}", "whole numbers, or as many decimals in every row", hint)
 
