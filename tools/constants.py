@@ -66,7 +66,7 @@ thermal.char|_LATE_IN_AIR|mean and standard deviation of that loss over its boun
 thermal.char|_LATE_INERT|the same if charring continues: anything from none to the bound|judgement|pools with and without late charring, tests/unit; kinetics 91001–91240
 thermal.char|_GASIFIED|char lost between 750 and 950 °C: a tenth of the mass of chars made at 700 °C is hydrogen and oxygen, and CO2, steam and traces of oxygen remove some char, in a well-purged pan none|judgement: none and a third are as credible|pools without gasification, tests/unit; kinetics 91001–91240
 thermal.char|_GASIFIED_FROM_C|C + CO2 = 2 CO is balanced at 700 °C|thermodynamics|kinetics
-thermal.char|_CHAIN_SHARES|shares of the loss between 360 and 450 °C of protein, and of fat and vinyl polymers|kinetics 900–1199|measured plastics, wood and digestate; kinetics 2101–2300
+thermal.char|_CHAIN_SHARES|shares of the loss between 360 and 450 °C of protein, and of fat and vinyl polymers: 0.22 to 0.29 and 0.76 to 0.82 when alone|courses of both alone, home and kinetics, 2 to 40 K/min|kinetics 94001–94300 and home 95001–95060 in nitrogen; bone with fat, tests/unit
 thermal.char|_CHAIN_CHAR|char of fat and vinyl polymers, 0 to 5 %|literature|kinetics 2101–2300
 thermal.char|_MIXED_STD|the share of a mixture determines its char less well|kinetics 900–1199|kinetics 2101–2300
 thermal.nature|_EARLY_SHARE|organic matter of tissue begins by 250 to 300 °C|simulated specimens, measured plastics, hydroxides, cements|own variants of gels, hydrates, clays, wood

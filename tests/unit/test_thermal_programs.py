@@ -440,6 +440,13 @@ def test_a_balance_that_settles_does_not_spoil_the_run(rise: float, minutes: flo
     assert "TGA_SETTLES" not in [m.code for m in analyze_tga(made.run, NO_BUOYANCY).messages]
 
 
+@pytest.mark.parametrize(("protein", "fat"), [(0.20, 0.10), (0.15, 0.15)])
+def test_char_of_protein_and_fat_is_that_of_their_shares(protein: float, fat: float) -> None:
+    mixed = [*bone(organic=protein, water=0.05), Pool(mass=fat, peak_c=405, energy_kj=190, char=0.02)]
+    organic = analyze_tga(make(mixed, Programme(gas="nitrogen")).run, NO_BUOYANCY).quantities["organic"].value
+    assert_close(organic, 0.30, atol=0.018, because="fat is told from the second stage of collagen to a fifth")
+
+
 @pytest.mark.parametrize("rate", [3.0, 10.0])
 def test_fat_in_nitrogen_is_read_though_a_hydroxide_would_go_so_too(rate: float) -> None:
     """One reaction beside CO2 in a peak of its own: the interval holds both, and the balance stands."""

@@ -22,7 +22,7 @@ _VALLEY_C, _VALLEY_ENERGY_KJ = 16.0, 200.0
 # mean and std of the share of char that is gasified: none (a swept pan, little CO2) and twice the mean are one std away
 _GASIFIED, _GASIFIED_FROM_C, _GASIFIED_ALL_C = (0.15, 0.15), 750.0, 950.0
 _GASIFIED_PER_BURNT = (0.19, 0.21)  # mean and std of g / (1 - g) for that share g
-CHAIN_FROM_C, CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.30, 0.72), 0.02, 0.02
+CHAIN_FROM_C, CHAIN_TO_C, _CHAIN_SHARES, _CHAIN_CHAR, _MIXED_STD = 360.0, 450.0, (0.27, 0.80), 0.02, 0.02
 # °C within which half goes: of protein 65 or more, of acrylics, polyolefins and polysaccharide alone 25 to 45; char of
 # one reaction before 360 °C, from none (PMMA) to chitin's 28 %, as likely anywhere between; polyolefins go by 500 °C
 _WIDE_C, _NARROWEST_C, _LATEST_CHAIN_C, _CHAR_OF_ONE_REACTION = 65.0, 45.0, 500.0, (0.14, 0.08)
@@ -94,8 +94,9 @@ def with_char_of_kind(
 
     Protein and polysaccharide lose most below 360 °C and leave 15 to 30 % of char; fat and vinyl polymers lose most
     between 360 and 450 °C (10 K/min) and leave 0 to 5 %. What goes in one narrow reaction is no protein: later it is a
-    polymer, up to 500 °C, and sooner an acrylic, which leaves nothing, or a polysaccharide, and anything between. Where
-    the gas is doubted its char may be there or not, the one as likely as the other.
+    polymer, up to 500 °C, and sooner an acrylic, which leaves nothing, or a polysaccharide, and anything between. The
+    shares of protein and of fat are of what leaves: fat, which leaves nearly all of itself, is less of the organic than
+    of the loss. Where the gas is doubted its char may be there or not, the one as likely as the other.
     """
     ordinary = ThermalRecipe()
     if (recipe.char_fraction, recipe.char_std) != (ordinary.char_fraction, ordinary.char_std):
@@ -113,7 +114,7 @@ def with_char_of_kind(
         wide + narrow * (of_one - wide)
         for wide, of_one in zip((recipe.char_fraction, recipe.char_std), _CHAR_OF_ONE_REACTION, strict=True)
     )
-    fraction = sooner * (1.0 - chains) + _CHAIN_CHAR * chains
+    fraction = 1.0 - 1.0 / ((1.0 - chains) / (1.0 - sooner) + chains / (1.0 - _CHAIN_CHAR))
     std = sooner_std * (1.0 - chains) + 0.6 * recipe.char_std * chains + 4.0 * _MIXED_STD * chains * (1.0 - chains)
     if gas_doubted:
         fraction, std = 0.5 * fraction, float(np.hypot(0.5 * fraction, np.sqrt(0.5) * std))
