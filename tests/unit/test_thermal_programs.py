@@ -759,6 +759,27 @@ def test_masses_with_few_digits_have_no_outliers() -> None:
     assert "TGA_OUTLIERS" not in [m.code for m in analyze_tga(rounded, NO_BUOYANCY).messages]
 
 
+@pytest.mark.parametrize("gas", ["air", "nitrogen"])
+@pytest.mark.parametrize("digit_mg", [0.01, 0.05, 0.1, 0.2])
+def test_masses_with_few_digits_have_no_jumps(digit_mg: float, gas: Atmosphere) -> None:
+    """Each stair of 0.1 to 1.7 % stands where the mass passed the middle of two levels."""
+    made = make(bone(), Programme(gas=gas))
+    rounded = replace(made.run, mass=digit_mg * np.round(made.run.mass / digit_mg))
+    result = analyze_tga(rounded, NO_BUOYANCY)
+    assert "TGA_JUMP" not in [m.code for m in result.messages]
+    assert result.nature == "tissue"
+    for name, true in (("water", WATER), ("organic", ORGANIC), ("carbonate_co2", CARBONATE)):
+        low, high = result.quantities[name].ci95
+        assert low - 0.006 <= true <= high + 0.006, (name, low, high)
+
+
+def test_a_lost_grain_is_found_in_a_mass_with_few_digits() -> None:
+    made = make(bone(), Programme(), Faults(jumps=((480.0, -0.03),)))
+    result = analyze_tga(replace(made.run, mass=np.round(made.run.mass, 1)), NO_BUOYANCY)
+    (said,) = [m for m in result.messages if m.code == "TGA_JUMP"]
+    assert_close(said.facts["lost"], 0.03, atol=0.009, because="one stair of 0.1 mg in 12 mg")
+
+
 def test_wet_tissue_read_every_ten_degrees_keeps_its_first_water() -> None:
     run = make(bone(water=0.30, organic=0.20, carbonate=0.02), Programme()).run
     sparse = TgaRun(temperature_c=run.temperature_c[::12], mass=run.mass[::12], mass_unit="mg", atmosphere="air")

@@ -105,6 +105,42 @@ def without_outliers(mass: FloatArray, progress: FloatArray) -> tuple[FloatArray
     return mended, (replace(note, severity="warning") if out.mean() > _MANY_OUTLIERS else note,)
 
 
+# A mass of few digits goes in stairs: least height of a stair that is seen in steps of tissue, share of the levels that
+# lie evenly (all, but for the arithmetic of a converted export), and how evenly
+_LEAST_STAIR, _EVEN_LEVELS, _OFF_LEVEL = 2e-4, 0.95, 0.05
+
+
+def stair_of(mass: FloatArray) -> float:
+    """Height of the stairs of a mass that was written with few digits; 0 where its levels do not lie evenly."""
+    between = np.diff(np.unique(np.round(mass, 9)))
+    if len(between) < _MEDIAN_OF:
+        return 0.0
+    stair = float(np.median(between[between < 1.5 * float(between.min())]))
+    apart = between / stair
+    even = float((np.abs(apart - np.round(apart)) < _OFF_LEVEL).mean())
+    return stair if stair >= _LEAST_STAIR and even >= _EVEN_LEVELS else 0.0
+
+
+def without_stairs(mass: FloatArray, progress: FloatArray, stair: float) -> FloatArray:
+    """Mass whose stairs are straight lines from edge to edge: there the mass passed the middle between two levels.
+
+    A change over more than one level from one reading to the next is no edge of a stair, and its readings stay.
+    """
+    if stair <= 0.0:
+        return mass
+    steps = np.diff(mass)
+    edges = np.flatnonzero(np.abs(steps) > 0.5 * stair)
+    one = edges[np.abs(steps[edges]) < 1.5 * stair]
+    more = edges[np.abs(steps[edges]) >= 1.5 * stair]
+    ends = np.array([0, len(mass) - 1])
+    places = np.concatenate(
+        (0.5 * (progress[one] + progress[one + 1]), progress[more], progress[more + 1], progress[ends])
+    )
+    values = np.concatenate((0.5 * (mass[one] + mass[one + 1]), mass[more], mass[more + 1], mass[ends]))
+    places, first = np.unique(places, return_index=True)
+    return np.asarray(np.interp(progress, places, values[first]))
+
+
 # Readings beside a jump, through which lines are drawn; times their residuals that the lines lie apart, by the readings
 # that the jump takes: a logistic step over 1.5 readings (full width at half maximum of its rate) comes to 9.5, one over
 # 2 readings to 18 and over 3 to 21, a loss that begins at once and decays over 2 readings or more to 10, 19 and 37.
@@ -124,7 +160,13 @@ class Mended:
 
 
 def without_jumps(
-    mass: FloatArray, progress: FloatArray, temperature_c: FloatArray, may_burn: BoolArray, unlike: BoolArray
+    mass: FloatArray,
+    progress: FloatArray,
+    temperature_c: FloatArray,
+    may_burn: BoolArray,
+    unlike: BoolArray,
+    *,
+    stair: float = 0.0,
 ) -> Mended:
     """Take out changes of mass over one to three readings that no reaction explains.
 
@@ -133,7 +175,7 @@ def without_jumps(
     what follows a knock to the same: the mean of shifting and scaling is taken, anything between as likely. Where char
     may burn (`may_burn`) and the temperature stands, a fall is left to it. Nothing is judged among the first and last
     six readings, where a balance settles, nor beside neighbours that are `unlike`: readings between them were left out,
-    or the gas changed.
+    or the gas changed. Of a mass of few digits no more than three of its stairs are no jump.
     """
     found: dict[int, tuple[int, float]] = {}  # last reading before each jump: readings it takes, size
     noise, lines = _lasting_noise(mass), [_Lines.through(mass, beside) for beside in _JUMP_BESIDE]
@@ -150,7 +192,8 @@ def without_jumps(
                 # readings of nothing, or of less, are no specimen that lost a grain
                 weighed = mass[stop] > 0.0 and abs(size) < _MOST_OF_A_SPECIMEN * mass[k]
                 far = progress[stop] - progress[k] > _JUMP_SPAN_C
-                if one_way and weighed and not (taken or burns or apart or far):
+                rounded = abs(size) <= _DIGITS * stair
+                if one_way and weighed and not (taken or burns or apart or far or rounded):
                     found[k] = width, size
     if not found:
         return Mended(mass=mass)
@@ -195,6 +238,7 @@ def without_filtered_jumps(
     counts: FloatArray,
     *,
     told: bool = True,
+    stair: float = 0.0,
 ) -> Mended:
     """Take out jumps that smoothing of the export broadened, of even bins of readings.
 
@@ -251,7 +295,7 @@ def without_filtered_jumps(
         taken[max(place - 2 * reach[place], 0) : place + 2 * reach[place] + 1] = True
         done = np.concatenate((np.zeros(low), found.shape, np.ones(len(mass) - high)))
         after = float(out[high - 1])
-        if after <= 0.0 or abs(found.size) > _MOST_FILTERED:
+        if after <= 0.0 or not _DIGITS * stair < abs(found.size) <= _MOST_FILTERED:
             continue
         shifted = out - found.size * done
         scaled = shifted if found.size > 0 else out * (1.0 - done * found.size / after)

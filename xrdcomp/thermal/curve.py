@@ -19,10 +19,12 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.thermal.artefacts import (
     ASSUMED_MG,
+    stair_of,
     without_filtered_jumps,
     without_jumps,
     without_outliers,
     without_settling,
+    without_stairs,
 )
 from xrdcomp.thermal.programme import (
     BURN_FROM_C,
@@ -178,7 +180,10 @@ def prepare(run: TgaRun) -> HeatingCurve:
     # what waits for oxygen falls abruptly when it comes
     comes = np.any([(progress[1:] >= at) & (progress[:-1] <= at + _BURNS_WITHIN_C) for at in gas_from], axis=0)
     in_line, outliers = without_outliers(masses.mass[index], progress)
-    mended = without_jumps(in_line, progress, run.temperature_c[index], may_burn, (np.diff(index) > 1) | comes)
+    stair = stair_of(masses.mass[index])
+    in_line = without_stairs(in_line, progress, stair)
+    unlike = (np.diff(index) > 1) | comes
+    mended = without_jumps(in_line, progress, run.temperature_c[index], may_burn, unlike, stair=stair)
     # bins of about 1 °C, wider where readings are sparse or the run is so long that smoothing it would be slow
     span = float(progress[-1] - progress[0])
     spacing = float(np.median(np.diff(progress)[np.diff(progress) > 0])) if span > 0 else 1.0
@@ -201,7 +206,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
         )
         > 0.0
     )
-    filtered = without_filtered_jumps(mass, centres, temperature, burns, counts, told=told)
+    filtered = without_filtered_jumps(mass, centres, temperature, burns, counts, told=told, stair=stair)
     mass = filtered.mass
     jump_std = None if mended.std is None else bin_means(mended.std, progress, bins, centres)
     if filtered.std is not None:
@@ -218,7 +223,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
         mass=mass,
         counts=counts,
         rate=step * (after - before) / np.maximum(passed, shortest),
-        noise=estimate_noise(mass, counts),
+        # what a last digit hides is the same in neighbouring readings, and no mean of theirs shows it
+        noise=max(estimate_noise(mass, counts), 0.5 * stair * UNIFORM_STD * float(np.sqrt(counts[counts > 0].mean()))),
         heating_rate_k_min=heating_rate,
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
