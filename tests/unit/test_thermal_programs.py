@@ -919,6 +919,32 @@ def test_a_narrow_loss_after_char_has_burnt_may_be_carbon_dioxide(share: float, 
     assert carbonate.ci95[0] < true < carbonate.ci95[1] + 0.005
 
 
+EARLY_CARBONATES = {  # by published steps: share of CO2, and reactions
+    "smithsonite": (0.351, [Pool(mass=0.351, peak_c=440, energy_kj=190, order=0.67)]),
+    "azurite": (0.255, [Pool(mass=0.307, peak_c=375, energy_kj=280)]),
+}
+
+
+@pytest.mark.parametrize("name", EARLY_CARBONATES)
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_a_carbonate_that_goes_with_the_organic_is_within_both_intervals(name: str, rate: float) -> None:
+    dioxide, reactions = EARLY_CARBONATES[name]
+    composition = compose(analyze_tga(make(salted(reactions, 0.25, "air"), Programme(rate=rate)).run, NO_BUOYANCY))
+    organic, carbonate = composition["organic"], composition["carbonate"]
+    assert organic.ci95[0] < 0.75 * ORGANIC < organic.ci95[1]
+    assert carbonate.ci95[0] < (0.75 * CARBONATE + 0.25 * dioxide) / CO2_PER_CARBONATE < carbonate.ci95[1]
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0])
+def test_a_liquid_that_evaporates_is_not_water_for_sure(rate: float) -> None:
+    """Glycerol or an oil in bone leaves at the rate of its surface, to the last."""
+    liquid = Pool(mass=1.0, peak_c=185, energy_kj=75, order=0.3)
+    composition = compose(analyze_tga(make(salted([liquid], 0.2, "air"), Programme(rate=rate)).run, NO_BUOYANCY))
+    for name, true in (("organic", 0.8 * ORGANIC + 0.2), ("water", 0.8 * WATER)):
+        low, high = composition[name].ci95
+        assert low < true < high + 0.01, name  # what goes with the moisture is told by nothing
+
+
 @pytest.mark.parametrize("gas", ["air", "nitrogen"])
 def test_gas_of_a_nitrate_is_no_carbonate_for_sure(gas: Atmosphere) -> None:
     """Potassium nitrate loses N2, O2 and K2O by first order, calcite CO2 from a shrinking surface."""

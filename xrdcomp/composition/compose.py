@@ -77,8 +77,8 @@ ORGANIC_OPEN = message_kind(
 )  # fmt: skip
 CRYSTAL_WATER_OPEN = message_kind(
     "FUSION_CRYSTAL_WATER_OPEN", "warning",
-    "Part of the water goes as one narrow reaction: crystal water, or water and CO2 of a hydrogencarbonate. The "
-    "interval of the water reaches down by it, that of the mineral up.",
+    "Part of the water goes as one narrow reaction: crystal water, water and CO2 of a hydrogencarbonate, or a liquid "
+    "that evaporates. The interval of the water reaches down by it, those of the mineral and the organic up.",
     remedy="Measure diffraction, which shows the crystals.",
     threshold="1 % above its valleys, half of it within 18 °C at 150 °C (elsewhere as T²), 110 to 215 °C at 10 K/min",
     origin="gypsum, brushite, newberyite, whewellite, hydrogencarbonates by published kinetics; simulated moisture",
@@ -717,7 +717,7 @@ def _on_small_crystals(left_over: float) -> tuple[Diagnostic, ...]:
 
 def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition, tuple[Diagnostic, ...]]:
     """Organic matter down by what may be a mineral's water or a salt, up to all that is left where it may be char, and
-    water down by what may be a mineral's.
+    water down by what may be a mineral's, or a liquid that evaporates, which is organic matter.
     """
     reading = tga.open_reading
     less, more, dioxide = reading.organic_less, reading.organic_more, reading.carbonate_more
@@ -732,7 +732,8 @@ def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition
         solid = max(1.0 - (water.value if water is not None and dry else 0.0), 1e-6)
         out = dict(of)
         for name, down, up in (
-            ("organic", less, more), ("total_mineral", more, less + crystal_water), ("water", crystal_water, 0.0)
+            ("organic", less, more + crystal_water), ("total_mineral", more, less + crystal_water),
+            ("water", crystal_water, 0.0),
         ):  # fmt: skip
             if (estimate := out.get(name)) is not None:
                 low = max(estimate.low - down / solid, 0.0) if down > 0.0 else estimate.low
@@ -751,8 +752,8 @@ def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition
         text += f"{100 * reached.low:.1f} to {100 * reached.high:.1f} wt%. {ORGANIC_OPEN.remedy}"
         notes += (ORGANIC_OPEN(text, less=less, more=more),)
     if crystal_water > 0.0:
-        text = f"{100 * crystal_water:.1f} % of the water go in one narrow reaction: crystal water, or water and CO2 "
-        text += f"of a hydrogencarbonate. {CRYSTAL_WATER_OPEN.remedy}"
+        text = f"{100 * crystal_water:.1f} % of the water go in one narrow reaction: crystal water, water and CO2 "
+        text += f"of a hydrogencarbonate, or a liquid that evaporates. {CRYSTAL_WATER_OPEN.remedy}"
         notes += (CRYSTAL_WATER_OPEN(text, less=crystal_water),)
     widened_sums = {name: value for name, value in sums.items() if value is not None}
     other = widened(found.other_basis, dry=not dry)

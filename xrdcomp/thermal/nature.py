@@ -252,6 +252,7 @@ def _doubt_of_losses(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
         if narrow.late:
             text += "a carbonate of magnesium or iron, a nitrate or an oxalate"
         else:
+            text += "a carbonate of copper, zinc or lead, "
             text += "a salt, fat or a polymer" if curve.inert else "an ammonium salt, sulfur or an organic crystal"
         reasons.insert(0, text)
     return Judged(
@@ -421,8 +422,9 @@ def find_open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judg
     Less organic matter by all of it where it is no more than sepiolite, zeolites and cement hold of water so late,
     whose hydroxyl goes where CO2 does; else by what goes in one narrow reaction, and by a fourth beside it, the first
     stage of ammonium sulfate; more by all that is left in an inert gas where no CO2 shows a mineral. More carbonate by
-    a narrow loss so late that it may be CO2 of magnesite or siderite. Less water by what goes as crystal water does, or
-    a hydrogencarbonate, whatever the specimen is.
+    a narrow loss: malachite, azurite, cerussite and smithsonite lose CO2 from 280 °C on, siderite and magnesite where
+    char burns. Less water by what goes as crystal water does, a hydrogencarbonate, or a liquid that evaporates,
+    whatever the specimen is.
     """
     if judged.doubted:
         return OpenReading()
@@ -439,8 +441,7 @@ def find_open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judg
     if judged.may_be_none or (len(values) > 3 and organic < _MOST_SILANOL * (1.0 - water)):
         less = organic
     elif (narrow := judged.narrow) is not None:
-        less = min(_WITH_FIRST_STAGE * narrow.lost, organic)
-        carbonate = less if narrow.late else 0.0
+        less = carbonate = min(_WITH_FIRST_STAGE * narrow.lost, organic)
     if curve.inert and residue <= _MUCH_MINERAL:
         more = residue
     elif judged.chars_on:  # at most half of it stayed as char
