@@ -780,6 +780,27 @@ def test_a_lost_grain_is_found_in_a_mass_with_few_digits() -> None:
     assert_close(said.facts["lost"], 0.03, atol=0.009, because="one stair of 0.1 mg in 12 mg")
 
 
+@pytest.mark.parametrize("starts", [0.85, 0.97, 1.04])
+def test_a_relative_curve_that_does_not_start_at_the_whole_holds_both_readings(starts: float) -> None:
+    """Its first reading is the whole, or the rest of it: water was lost before, or 100 % are another mass's."""
+    run = make(bone(), Programme()).run
+    relative = replace(run, mass=100.0 * starts * run.mass / float(run.mass[:5].mean()), mass_unit="percent")
+    result = analyze_tga(relative, NO_BUOYANCY)
+    for name, true in (("water", WATER), ("organic", ORGANIC), ("carbonate_co2", CARBONATE)):
+        low, high = result.quantities[name].ci95
+        assert low - 0.003 <= true <= high + 0.003, (name, low, high)
+        if starts < 1.0:
+            kept = starts * true + (1.0 - starts if name == "water" else 0.0)
+            assert low - 0.003 <= kept <= high + 0.003, (name, low, high)
+
+
+def test_a_crucible_weighed_with_the_specimen_gives_no_shares() -> None:
+    run = make(bone(), Programme()).run
+    result = analyze_tga(replace(run, mass=run.mass + 40.0, initial_mass_mg=12.0), NO_BUOYANCY)
+    assert "crucible" in result.nature_reason
+    assert not result.quantities
+
+
 def test_wet_tissue_read_every_ten_degrees_keeps_its_first_water() -> None:
     run = make(bone(water=0.30, organic=0.20, carbonate=0.02), Programme()).run
     sparse = TgaRun(temperature_c=run.temperature_c[::12], mass=run.mass[::12], mass_unit="mg", atmosphere="air")

@@ -72,7 +72,8 @@ ORGANIC_CRYSTALS = message_kind("TGA_ORGANIC_CRYSTALS", "warning",
 DOUBTED = message_kind("TGA_DOUBTED", "warning",
     "The losses are read by their temperatures alone, and nothing says tissue: water of gels goes where organic matter "
     "does, hydroxyl of clays and other silicates where carbonate does, and graphite burns there.",
-    remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
+    remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue". A crucible that was weighed '
+    "with it makes all shares too small.",
     threshold="CO2 below 0.6 % of a residue above 30 %, organic below 2.5 % (in an inert gas however little: carbon "
     "stays) or with a rate that only falls; no peak of CO2 beside organic below 8 %, in an inert gas, or half of it "
     "within 65 °C; in oxygen organic below 35 % that leaves no char; no mineral of tissue in the pattern, and for CO2 "

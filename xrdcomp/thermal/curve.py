@@ -59,11 +59,12 @@ START_MASS = message_kind("TGA_START_MASS", "warning",
     threshold="curve starts more than 20 % below or 1 % above the header's mass and does not settle at it",
 )  # fmt: skip
 NO_START_MASS = message_kind("TGA_NO_START_MASS", "warning",
-    "Relative masses without a start mass: the uncertainties of buoyancy and drift are calculated for 10 mg.",
+    "Relative masses without a start mass: buoyancy and drift are calculated for 10 mg, a third or three times of it.",
     remedy="Give the start mass.",
 )  # fmt: skip
 PERCENT_START = message_kind("TGA_PERCENT_START", "warning",
-    "A relative curve does not start at 100 %; its scale is kept, so that the first step includes what is missing.",
+    "A relative curve does not start at 100 %. Below, its scale is kept, so that the first step includes what is "
+    "missing; above, the first reading is taken as the whole. The intervals hold the other reading too.",
     threshold="0.5 %",
 )  # fmt: skip
 GAP = message_kind(
@@ -101,6 +102,8 @@ _MIN_POINTS, _MAX_NODES, _RATE_BINS = 20, 2500, 4
 # readings that show a slope, and standard deviations; robust ones of so few readings are uncertain by a third
 _MIN_TREND, _CLEAR_TREND, _STARTS_WITHIN_C = 5, 5.0, 3.0
 _GAP_C, _BURNS_WITHIN_C = 15.0, 30.0  # of progress
+_MOST_OF_SCALE = 1.05  # a relative curve that starts higher is no mass of a specimen
+_UNTARED = 1.2  # of the weighed mass: water taken up since, or the balance's zero, are less
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,8 @@ class MassCurve:
     start_mass_mg: float | None  # None where only relative mass is known
     from_header: bool  # the denominator is the weighed mass of the header, not the first points of the curve
     settling: float = 0.0  # rise of the first readings, over the start mass
+    scale_std: float = 0.0  # relative, of a relative curve that does not start at the whole
+    untared: bool = False  # the curve starts far above the weighed mass
     messages: tuple[Diagnostic, ...] = ()
 
 
@@ -153,7 +158,7 @@ class HeatingCurve(MassCurve):
         """Relative uncertainty of the start mass: 1 µg of the balance, or noise and settling of the first bins."""
         from_balance = 1e-3 / (self.start_mass_mg or ASSUMED_MG)
         if self.from_header:
-            return from_balance
+            return float(np.hypot(from_balance, self.scale_std))
         noise = self.noise / float(np.sqrt(max(self.counts[:3].sum(), 1.0)))
         return float(np.linalg.norm((from_balance, noise, self.settling)))
 
@@ -229,6 +234,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
         settling=rise,
+        scale_std=masses.scale_std,
+        untared=masses.untared,
         messages=unsettled + masses.messages + dropped + outliers + mended.messages + filtered.messages,
         gas_from=gas_from,
         jump_std=jump_std,
@@ -262,10 +269,21 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
         full = 100.0 if run.mass_unit == "percent" else 1.0
         if header is None:
             found.append(NO_START_MASS(f"{NO_START_MASS.meaning} {NO_START_MASS.remedy}"))
+        whole, scale_std = full, 0.0
         if abs(first / full - 1.0) > 0.005:
-            text = f"The curve starts at {100 * first / full:.2f} % instead of 100 %. Its scale is kept: the first "
-            found.append(PERCENT_START(text + "step includes what is missing.", first_percent=100 * first / full))
-        return MassCurve(mass=run.mass / full, start_mass_mg=header, from_header=True, messages=tuple(found))
+            # what is missing was lost before the first reading, or 100 % are another mass's: anything between
+            scale_std = abs(full / first - 1.0) * UNIFORM_STD
+            text = f"The curve starts at {100 * first / full:.2f} % instead of 100 %. "
+            if full < first <= _MOST_OF_SCALE * full:
+                whole = first
+                text += "More than the whole is no specimen's: the first reading is taken as the whole."
+            else:
+                text += "Its scale is kept: the first step includes what is missing; intervals hold the curve over its "
+                text += "first reading as well."
+            found.append(PERCENT_START(text, first_percent=100 * first / full))
+        return MassCurve(
+            mass=run.mass / whole, start_mass_mg=header, from_header=True, scale_std=scale_std, messages=tuple(found)
+        )
     scale = MG_PER_UNIT[run.mass_unit]
     start = first * scale
     if header is None or header <= 0:
@@ -277,8 +295,13 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
             f"The header says {header:.4g} mg, the curve starts at {start:.4g} mg. The first readings are used as "
             "start mass; check that the header belongs to this run."
         )
+        untared = start > _UNTARED * header
+        if untared:
+            text += " The balance may have weighed the crucible with the specimen: tare it, or subtract its mass."
         found.append(START_MASS(text, first_mg=start, header_mg=header))
-        return MassCurve(mass=run.mass / first, start_mass_mg=start, from_header=False, messages=tuple(found))
+        return MassCurve(
+            mass=run.mass / first, start_mass_mg=start, from_header=False, untared=untared, messages=tuple(found)
+        )
     if abs(lost) > 0.005:
         text = (
             f"The first reading is {start:.3f} mg, {100 * lost:.2f} % below the weighed {header:.3f} mg of the header. "
@@ -338,6 +361,7 @@ _NOT_REPEATED = 0.5  # share of the drift of a run that its blank does not show
 _BLANK_LENGTH, _MIN_BLANK_POINTS = 15.0, 20
 # raw gains of 0.24 mg by 800 °C are typical of simultaneous thermal analysers
 _CARRIER_VOLUME_CM3, _CARRIER_STD = 0.28, 0.6
+_ASSUMED_MG_STD = 0.8  # of 10 mg over a start mass that nobody states: 3 to 30 mg, evenly in its logarithm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -626,6 +650,8 @@ def smoothed_curve(
         volume, std = max(recipe.pan_volume_cm3, _CARRIER_VOLUME_CM3), max(recipe.buoyancy_std, _CARRIER_STD)
         recipe = msgspec.structs.replace(recipe, pan_volume_cm3=volume, buoyancy_std=std)
     read = prepare(run)
+    if read.start_mass_mg is None and blank is None:
+        recipe = msgspec.structs.replace(recipe, buoyancy_std=float(np.hypot(recipe.buoyancy_std, _ASSUMED_MG_STD)))
     gases = gases_on_grid(read, (run.atmosphere, *(change.gas for change in run.gas_changes)))
     start_mg, density = read.start_mass_mg or ASSUMED_MG, recipe.sample_density_g_cm3
     gas = np.select([np.array(gases) == name for name in set(gases)],

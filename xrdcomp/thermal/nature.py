@@ -634,6 +634,11 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
             f"the curve starts at {100 * float(smooth[0]):.3g} % of its start mass, so that unit or start mass are not "
             "what was stated"
         )
+    if raw.untared:
+        reasons.append(
+            f"the curve starts at {raw.start_mass_mg:.4g} mg, more than the weighed mass of the header: crucible and "
+            "specimen may have been weighed together, and shares of the specimen are not known"
+        )
     # Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a fifth of a noticeable loss in
     # the organic window has gone by 355 °C (at 10 K/min), it is the single reaction of something else: a hydroxide, an
     # oxalate, a plastic. Where nothing burns fat goes later than protein, and of a loss that bound water cannot explain
