@@ -94,6 +94,17 @@ def test_carbonate_of_a_run_with_a_hold(level: float, minutes: float) -> None:
     holds(analyze_tga(make(bone(), Programme(holds=((level, minutes),))).run, NO_BUOYANCY))
 
 
+@pytest.mark.parametrize(("level", "minutes"), [(600.0, 60.0), (600.0, 120.0), (620.0, 60.0)])
+def test_carbon_dioxide_that_goes_on_a_hold_while_char_burns_is_carbonate(level: float, minutes: float) -> None:
+    """CO2 of one loss from 600 to 880 °C: a fifth to a third of it goes on the hold, much before the char has burnt."""
+    tissue = [p for p in burning(0.2) if p.peak_c < 600]
+    pools = [*tissue, *(Pool(mass=0.007, peak_c=t, energy_kj=200) for t in (660, 700, 740, 780, 820))]
+    result = analyze_tga(make(pools, Programme(holds=((level, minutes),))).run, NO_BUOYANCY)
+    low, high = result.quantities["carbonate_co2"].ci95
+    assert low < 0.035 < high + 0.001
+    assert high - low < 0.02
+
+
 @pytest.mark.parametrize("start_c", [45.0, 70.0, 110.0, 150.0])
 def test_what_was_lost_before_the_first_reading_is_unknown(start_c: float) -> None:
     result = analyze_tga(make(bone(), Programme(start_c=start_c)).run, NO_BUOYANCY)

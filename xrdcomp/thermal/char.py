@@ -61,6 +61,8 @@ def late_organic(curve: SmoothedCurve, boundaries: Boundaries, recipe: ThermalRe
     lost, most = _ENCLOSED_C * float(passed.min()) / (2.0 * _VALLEY_C), LATE_MOST * organic
     charred = any(gas in INERT_GASES for gas in curve.gases)
     mean, std = _LATE_INERT if charred else _LATE_IN_AIR
+    if boundaries.covariance["hold"][1, 1] > 0.0:  # what goes slowly on a hold is CO2 as likely, and then no char
+        mean, std = 0.5 * mean, float(np.hypot(0.5 * mean, std))
     # the least of some noisy rates lies about one standard deviation too low
     to_organic = np.array([0.0, 1.0, -1.0, 0.0])
     moved = mean * float(np.clip(lost + noise, 0.0, most)) * to_organic

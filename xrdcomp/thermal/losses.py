@@ -251,6 +251,8 @@ _IN_DIOXIDE_C = 1000.0  # calcite does not decompose below 895 °C in a bar of C
 _STILL_C, _STILL_SHARE, _FINISHED_EARLIER_C, _GONE_HELD_C, _GONE_HEATED_C = 15.0, 0.005, 120.0, 715.0, 800.0
 # a hold: temperature rises less than a quarter of the progress, for so long; its loss is a slow reaction's, by gas
 _BURNS_C, _GAP_C = 520.0, 15.0
+# kJ/mol of CO2 of apatite and calcite; mean and std of its rate before the knee over that after, anything from 1 to 2
+_HELD_ENERGY_KJ, _SLOWED = 210.0, (1.5, 0.29)
 _HOLD_SLOPE, _HOLD_C, _KNEE, _KNEE_OXIDISING, _KNEE_INERT = 0.25, 20.0, 1.5, 0.85, 0.5
 
 
@@ -396,7 +398,9 @@ def _on_hold(curve: SmoothedCurve, best: int, centre: float, width: float) -> Fl
 
     At one temperature a reaction only slows down: what is finished when the rate has come down to that of the rest of
     the hold is the earlier component, and the slow loss from there on the later one's. The DTG is lowest at the end all
-    the same. Both places are weighed: where oxygen burns char in minutes, 85 : 15 for the earlier, else even.
+    the same. Both places are weighed: where oxygen burns char in minutes, 85 : 15 for the earlier, else even. By the
+    knee the later one has lost as well, since the hold began and R T²/E before, at the rate of its rest or up to twice
+    of it.
     """
     raw = curve.raw
     nothing = np.zeros(2)
@@ -418,8 +422,13 @@ def _on_hold(curve: SmoothedCurve, best: int, centre: float, width: float) -> Fl
         return nothing
     oxidising = curve.gases[end] in ("air", "oxygen") and curve.raw.temperature_c[knee] >= _BURNS_C
     weight = _KNEE_OXIDISING if oxidising or curve.burn is not None else _KNEE_INERT
-    mean = weight * float(curve.mass[knee]) + (1.0 - weight) * float(curve.mass[end])
-    half = np.sqrt(weight * (1.0 - weight)) * float(curve.mass[knee] - curve.mass[end])
+    since_c = max(knee - begin, 0) * raw.step
+    since_c += GAS_CONSTANT * float(celsius_to_kelvin(raw.temperature_c[knee])) ** 2 / (1e3 * _HELD_ENERGY_KJ)
+    slowest = going * since_c
+    earlier = float(curve.mass[knee]) + _SLOWED[0] * slowest
+    mean = weight * earlier + (1.0 - weight) * float(curve.mass[end])
+    half = np.sqrt(weight * (1.0 - weight)) * (earlier - float(curve.mass[end]))
+    half = np.hypot(half, _SLOWED[1] * weight * slowest)
     return np.array([mean - float(curve.mass[best]), half])
 
 
