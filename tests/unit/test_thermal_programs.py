@@ -784,6 +784,18 @@ def test_masses_with_few_digits_have_no_jumps(digit_mg: float, gas: Atmosphere) 
         assert low - 0.006 <= true <= high + 0.006, (name, low, high)
 
 
+@pytest.mark.parametrize("start_mg", [1.2, 11.0, 13.0, 110.0])
+def test_masses_of_three_significant_digits_have_no_jumps(start_mg: float) -> None:
+    """Stairs of 0.1 mg above 10 mg and of 0.01 below."""
+    run = make(bone(), Programme(reading_s=3.0), Faults(mass_mg=start_mg)).run
+    rounded = replace(run, mass=np.array([float(f"{m:.3g}") for m in run.mass]))
+    result = analyze_tga(rounded, NO_BUOYANCY)
+    assert "TGA_JUMP" not in [m.code for m in result.messages]
+    for name, true in (("water", WATER), ("organic", ORGANIC), ("carbonate_co2", CARBONATE)):
+        low, high = result.quantities[name].ci95
+        assert low - 0.006 <= true <= high + 0.006, (name, low, high)
+
+
 def test_a_lost_grain_is_found_in_a_mass_with_few_digits() -> None:
     made = make(bone(), Programme(), Faults(jumps=((480.0, -0.03),)))
     result = analyze_tga(replace(made.run, mass=np.round(made.run.mass, 1)), NO_BUOYANCY)

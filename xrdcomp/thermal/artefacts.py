@@ -105,38 +105,44 @@ def without_outliers(mass: FloatArray, progress: FloatArray) -> tuple[FloatArray
     return mended, (replace(note, severity="warning") if out.mean() > _MANY_OUTLIERS else note,)
 
 
-# A mass of few digits goes in stairs: least height of a stair that is seen in steps of tissue, share of the levels that
-# lie evenly (all, but for the arithmetic of a converted export), and how evenly
-_LEAST_STAIR, _EVEN_LEVELS, _OFF_LEVEL = 2e-4, 0.95, 0.05
+# A mass of few digits goes in stairs: least height of one that is seen in steps of tissue, fewest levels that show it,
+# share of them that lie evenly (all, but for the arithmetic of a converted export), and how evenly
+_LEAST_STAIR, _FEWEST_LEVELS, _EVEN_LEVELS, _OFF_LEVEL = 2e-4, 5, 0.95, 0.05
 
 
-def stair_of(mass: FloatArray) -> float:
-    """Height of the stairs of a mass that was written with few digits; 0 where its levels do not lie evenly."""
-    between = np.diff(np.unique(np.round(mass, 9)))
-    if len(between) < _MEDIAN_OF:
-        return 0.0
-    stair = float(np.median(between[between < 1.5 * float(between.min())]))
-    apart = between / stair
-    even = float((np.abs(apart - np.round(apart)) < _OFF_LEVEL).mean())
-    return stair if stair >= _LEAST_STAIR and even >= _EVEN_LEVELS else 0.0
+def stairs_of(mass: FloatArray, written: FloatArray) -> FloatArray:
+    """Height of the stairs of a mass that was `written` with few digits, at each reading; 0 where there are none.
+
+    It is another for each power of ten where the digits that count are given, and not those after the point.
+    """
+    stairs = np.zeros(len(mass))
+    decades = np.floor(np.log10(np.maximum(np.abs(written), 1e-12)))
+    for decade in np.unique(decades):
+        rows = decades == decade
+        between = np.diff(np.unique(np.round(mass[rows], 9)))
+        if len(between) + 1 < _FEWEST_LEVELS:
+            continue
+        stair = float(np.median(between[between < 1.5 * float(between.min())]))
+        apart = between / stair
+        if stair >= _LEAST_STAIR and (np.abs(apart - np.round(apart)) < _OFF_LEVEL).mean() >= _EVEN_LEVELS:
+            stairs[rows] = stair
+    return stairs
 
 
-def without_stairs(mass: FloatArray, progress: FloatArray, stair: float) -> FloatArray:
+def without_stairs(mass: FloatArray, progress: FloatArray, stairs: FloatArray) -> FloatArray:
     """Mass whose stairs are straight lines from edge to edge: there the mass passed the middle between two levels.
 
     A change over more than one level from one reading to the next is no edge of a stair, and its readings stay.
     """
-    if stair <= 0.0:
+    if not stairs.any():
         return mass
-    steps = np.diff(mass)
-    edges = np.flatnonzero(np.abs(steps) > 0.5 * stair)
-    one = edges[np.abs(steps[edges]) < 1.5 * stair]
-    more = edges[np.abs(steps[edges]) >= 1.5 * stair]
+    steps, stair = np.abs(np.diff(mass)), np.maximum(stairs[1:], stairs[:-1])
+    edge, single = steps > 0.5 * stair, (steps < 1.5 * stair) & (stair > 0.0)
+    one, more = np.flatnonzero(edge & single), np.flatnonzero(edge & ~single)
     ends = np.array([0, len(mass) - 1])
-    places = np.concatenate(
-        (0.5 * (progress[one] + progress[one + 1]), progress[more], progress[more + 1], progress[ends])
-    )
-    values = np.concatenate((0.5 * (mass[one] + mass[one + 1]), mass[more], mass[more + 1], mass[ends]))
+    stay = np.concatenate((more, more + 1, ends))
+    places = np.concatenate((0.5 * (progress[one] + progress[one + 1]), progress[stay]))
+    values = np.concatenate((0.5 * (mass[one] + mass[one + 1]), mass[stay]))
     places, first = np.unique(places, return_index=True)
     return np.asarray(np.interp(progress, places, values[first]))
 
@@ -165,8 +171,7 @@ def without_jumps(
     temperature_c: FloatArray,
     may_burn: BoolArray,
     unlike: BoolArray,
-    *,
-    stair: float = 0.0,
+    stairs: FloatArray,
 ) -> Mended:
     """Take out changes of mass over one to three readings that no reaction explains.
 
@@ -192,7 +197,7 @@ def without_jumps(
                 # readings of nothing, or of less, are no specimen that lost a grain
                 weighed = mass[stop] > 0.0 and abs(size) < _MOST_OF_A_SPECIMEN * mass[k]
                 far = progress[stop] - progress[k] > _JUMP_SPAN_C
-                rounded = abs(size) <= _DIGITS * stair
+                rounded = abs(size) <= _DIGITS * stairs[k : stop + 1].max()
                 if one_way and weighed and not (taken or burns or apart or far or rounded):
                     found[k] = width, size
     if not found:
@@ -236,9 +241,9 @@ def without_filtered_jumps(
     temperature_c: FloatArray,
     may_burn: BoolArray,
     counts: FloatArray,
+    stairs: FloatArray,
     *,
     told: bool = True,
-    stair: float = 0.0,
 ) -> Mended:
     """Take out jumps that smoothing of the export broadened, of even bins of readings.
 
@@ -295,7 +300,7 @@ def without_filtered_jumps(
         taken[max(place - 2 * reach[place], 0) : place + 2 * reach[place] + 1] = True
         done = np.concatenate((np.zeros(low), found.shape, np.ones(len(mass) - high)))
         after = float(out[high - 1])
-        if after <= 0.0 or not _DIGITS * stair < abs(found.size) <= _MOST_FILTERED:
+        if after <= 0.0 or not _DIGITS * stairs[place] < abs(found.size) <= _MOST_FILTERED:
             continue
         shifted = out - found.size * done
         scaled = shifted if found.size > 0 else out * (1.0 - done * found.size / after)

@@ -19,7 +19,7 @@ from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import ThermalRecipe
 from xrdcomp.thermal.artefacts import (
     ASSUMED_MG,
-    stair_of,
+    stairs_of,
     without_filtered_jumps,
     without_jumps,
     without_outliers,
@@ -185,10 +185,10 @@ def prepare(run: TgaRun) -> HeatingCurve:
     # what waits for oxygen falls abruptly when it comes
     comes = np.any([(progress[1:] >= at) & (progress[:-1] <= at + _BURNS_WITHIN_C) for at in gas_from], axis=0)
     in_line, outliers = without_outliers(masses.mass[index], progress)
-    stair = stair_of(masses.mass[index])
-    in_line = without_stairs(in_line, progress, stair)
+    stairs = stairs_of(masses.mass[index], run.mass[index])
+    in_line = without_stairs(in_line, progress, stairs)
     unlike = (np.diff(index) > 1) | comes
-    mended = without_jumps(in_line, progress, run.temperature_c[index], may_burn, unlike, stair=stair)
+    mended = without_jumps(in_line, progress, run.temperature_c[index], may_burn, unlike, stairs)
     # bins of about 1 °C, wider where readings are sparse or the run is so long that smoothing it would be slow
     span = float(progress[-1] - progress[0])
     spacing = float(np.median(np.diff(progress)[np.diff(progress) > 0])) if span > 0 else 1.0
@@ -211,7 +211,9 @@ def prepare(run: TgaRun) -> HeatingCurve:
         )
         > 0.0
     )
-    filtered = without_filtered_jumps(mass, centres, temperature, burns, counts, told=told, stair=stair)
+    filtered = without_filtered_jumps(
+        mass, centres, temperature, burns, counts, np.interp(centres, progress, stairs), told=told
+    )
     mass = filtered.mass
     jump_std = None if mended.std is None else bin_means(mended.std, progress, bins, centres)
     if filtered.std is not None:
@@ -221,6 +223,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
     before = np.maximum(np.arange(n) - _RATE_BINS, 0)
     passed = np.maximum(minutes[after] - minutes[before], 0.0)
     shortest = step * (after - before) / (10.0 * (heating_rate or REFERENCE_RATE))
+    rounding = 0.5 * UNIFORM_STD * float(np.sqrt((stairs**2).mean()))
     curve = HeatingCurve(
         progress=centres,
         temperature_c=np.maximum.accumulate(temperature),
@@ -229,7 +232,7 @@ def prepare(run: TgaRun) -> HeatingCurve:
         counts=counts,
         rate=step * (after - before) / np.maximum(passed, shortest),
         # what a last digit hides is the same in neighbouring readings, and no mean of theirs shows it
-        noise=max(estimate_noise(mass, counts), 0.5 * stair * UNIFORM_STD * float(np.sqrt(counts[counts > 0].mean()))),
+        noise=max(estimate_noise(mass, counts), rounding * float(np.sqrt(counts[counts > 0].mean()))),
         heating_rate_k_min=heating_rate,
         start_mass_mg=masses.start_mass_mg,
         from_header=masses.from_header,
