@@ -19,7 +19,14 @@ from xrdcomp.refinement.covariance import FOREIGN_LIPID, foreign_share, residual
 from xrdcomp.refinement.parameters import build_parameters
 from xrdcomp.refinement.refine import Refinement, initial_parameters, recall_strayed_cells
 from xrdcomp.refinement.reflections import bin_means
-from xrdcomp.refinement.solver import LeastSquares, _second_order, minimizer_result, solve_linear, solve_nonnegative
+from xrdcomp.refinement.solver import (
+    LeastSquares,
+    LinearSolution,
+    _second_order,
+    minimizer_result,
+    solve_linear,
+    solve_nonnegative,
+)
 from xrdcomp.stages import fit_pattern
 
 HA = load_phase("hydroxyapatite")
@@ -35,6 +42,24 @@ def test_bounded_least_squares_agrees_with_scipy() -> None:
         low = np.where(bounded, 0.0, -np.inf)
         theirs = optimize.lsq_linear(a, b, bounds=(low, np.inf), tol=1e-14, method="bvls").x
         assert_close(ours, theirs, atol=1e-6, because=f"two exact solvers, trial {trial}, 1e-12 of jitter")
+
+
+def test_a_guess_of_the_active_ones_changes_no_solution() -> None:
+    """Right, wrong or missing: the minimum is one, and so are those that no bound holds."""
+    rng = np.random.default_rng(9)
+    for trial in range(20):
+        a, b = rng.normal(size=(60, 12)), rng.normal(size=60)
+        bounded = rng.random(12) < 0.7
+        gram, right = a.T @ a, a.T @ b
+        cold = LinearSolution.of(gram, right, bounded, None)
+        assert_close(cold.coefficients, solve_linear(gram, right, bounded), atol=1e-12, because="the same problem")
+        for guess in (cold.active, ~bounded, np.ones(12, bool), ~bounded | (rng.random(12) < 0.5)):
+            found = LinearSolution.of(gram, right, bounded, guess)
+            assert np.array_equal(found.active, cold.active), f"trial {trial}"
+            assert_close(found.coefficients, cold.coefficients, atol=1e-10, because="rounding, and 1e-12 of jitter")
+            own = gram[np.ix_(cold.active, cold.active)]
+            upper = np.triu(found.upper) * found.scale
+            assert_close(upper.T @ upper, own, atol=1e-9, because="factor of the products of the active ones")
 
 
 def test_fast_solver_reaches_the_minimum_of_lmfit() -> None:
@@ -281,7 +306,8 @@ def test_the_last_step_leaves_minimum_and_derivatives_where_they_are() -> None:
     """Derivatives of a run may be those from a tenth of a standard deviation away; the minimum may not."""
     fit = Refinement.run(made_pattern(seed=3), [HA], INSTRUMENT)
     solution, problem = fit.solution, LeastSquares(fit.model, fit.table, fit.points)
-    state = problem.state(solution.free, solution.linear_prior)
+    begun = replace(problem.state(solution.free), prior=solution.linear_prior)
+    state = problem.state(solution.free, begun)
     hessian, gradient = problem.normal(state, solution.free)
     _, promise = problem.step(hessian, gradient, solution.free, 0.0)
     misfit = max(1.0, solution.cost / len(fit.points))

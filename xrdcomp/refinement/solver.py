@@ -12,13 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import linalg
 from scipy.linalg import lapack
 
 from xrdcomp.refinement.model import ALL_AMORPHOUS, PatternModel, Points
 from xrdcomp.refinement.parameters import ParameterTable
 from xrdcomp.results import parameter_name
-from xrdcomp.units import BoolArray, FloatArray
+from xrdcomp.units import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import lmfit
@@ -41,6 +40,8 @@ _LEFT = 0.1  # of the curvature that was expected, below which it is not
 # Standard deviations along a step, within which derivatives stay what they are, and how near the fall of the cost must
 # come to its promise for the rest of the way to be a third of such a step at most.
 _SAME_SLOPES, _AS_PROMISED = 0.1, 0.25
+_JITTER = 1e-12  # on the diagonal of products of columns of length one: two that are alike stay apart
+_ROUNDING = 1e-13  # of the largest projection, below which a slope at a bound is none
 _MODE_FLOOR = 1e-3  # of the largest amount: lets a component's shape move before the component has grown
 
 
@@ -51,29 +52,95 @@ def solve_linear(gram: FloatArray, right: FloatArray, nonnegative: BoolArray) ->
     rest is a non-negative least-squares problem [Lawson & Hanson 1974, ch. 23], so the result is exact, not
     penalised.
     """
-    m = len(right)
-    # columns differ by many orders of magnitude: scaled to one, the jitter is far below any of them
-    scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    scale, scaled = _scaled_to_one(gram)
+    return _solved_cold(scaled, right / scale, nonnegative) / scale
+
+
+def _scaled_to_one(gram: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Lengths of the columns, and their products at length one: they differ by many orders of magnitude, and so scaled
+    the jitter is far below any of them.
+    """
+    scale = np.sqrt(np.maximum(gram.diagonal(), 1e-300))
+    inverse = 1.0 / scale
+    scaled = gram * inverse[:, None]
+    scaled *= inverse
+    scaled.ravel()[:: len(scaled) + 1] += _JITTER
+    return scale, scaled
+
+
+def _part(matrix: FloatArray, which: IntArray) -> FloatArray:
+    """Rows and columns of a symmetric matrix; two `take` cost a quarter of one index by `np.ix_`."""
+    return matrix.take(which, axis=0).take(which, axis=1)
+
+
+def _solved_cold(scaled: FloatArray, target: FloatArray, nonnegative: BoolArray) -> FloatArray:
+    """Solve the scaled problem with nothing known of which bounds hold."""
+    m = len(target)
     order = np.concatenate([np.flatnonzero(~nonnegative), np.flatnonzero(nonnegative)])
-    n_free = int((~nonnegative).sum())
-    scaled = gram[np.ix_(order, order)] / np.outer(scale[order], scale[order])
-    scaled[np.diag_indices(m)] += 1e-12
-    upper = _upper_factor(scaled)
-    target = _solved(upper, (right / scale)[order], transposed=True)
+    n_free = m - int(np.count_nonzero(nonnegative))
+    upper = _upper_factor(_part(scaled, order))
+    projected = _solved(upper, target[order], transposed=True)
     part = np.zeros(m)
     # free ones come first, so that the last rows of the factor hold the bounded ones alone
     if n_free < m:
-        part[n_free:] = solve_nonnegative(upper[n_free:, n_free:], target[n_free:])
+        part[n_free:] = solve_nonnegative(upper[n_free:, n_free:], projected[n_free:])
     if n_free:
-        rest = target[:n_free] - upper[:n_free, n_free:] @ part[n_free:]
+        rest = projected[:n_free] - upper[:n_free, n_free:] @ part[n_free:]
         part[:n_free] = _solved(upper[:n_free, :n_free], rest)
     coefficients = np.empty(m)
     coefficients[order] = part
-    return coefficients / scale
+    return coefficients
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSolution:
+    """Solution of a linear problem: coefficients, those that no bound holds, and the factor of their products.
+
+    `upper` is the Cholesky factor of the products of active columns, each scaled to length one (`scale`).
+    """
+
+    coefficients: FloatArray
+    active: BoolArray
+    scale: FloatArray
+    upper: FloatArray
+
+    @classmethod
+    def of(cls, gram: FloatArray, right: FloatArray, nonnegative: BoolArray, guess: BoolArray | None) -> LinearSolution:
+        """Solve as `solve_linear` does; where the `guess` of the active ones is right, by one factor alone."""
+        scale, scaled = _scaled_to_one(gram)
+        target = right / scale
+        if guess is not None and (found := cls._with_active(scaled, scale, target, nonnegative, guess)) is not None:
+            return found
+        coefficients = _solved_cold(scaled, target, nonnegative) / scale
+        active = ~(nonnegative & (coefficients <= 0.0))
+        which = np.flatnonzero(active)
+        upper = _upper_factor(_part(scaled, which))
+        return cls(coefficients=coefficients, active=active, scale=scale[which], upper=upper)
+
+    @classmethod
+    def _with_active(
+        cls, scaled: FloatArray, scale: FloatArray, target: FloatArray, nonnegative: BoolArray, active: BoolArray
+    ) -> LinearSolution | None:
+        """Solution with these active ones, None where it breaks one of the conditions of the minimum."""
+        which, held = np.flatnonzero(active), np.flatnonzero(~active)
+        if not len(which):
+            return None
+        upper, part, info = lapack.dposv(_part(scaled, which).T, target[which], lower=0, overwrite_a=1)
+        if info != 0 or (part[nonnegative[which]] <= 0.0).any():
+            return None
+        # what is held at zero must not want to grow
+        left = target[held] - scaled.take(held, axis=0).take(which, axis=1) @ part
+        if (left > _ROUNDING * float(np.abs(target).max(initial=1e-300))).any():
+            return None
+        coefficients = np.zeros(len(target))
+        coefficients[which] = part / scale[which]
+        return cls(coefficients=coefficients, active=active, scale=scale[which], upper=upper)
 
 
 def _upper_factor(matrix: FloatArray) -> FloatArray:
     """Cholesky factor R, RᵀR = matrix. LAPACK is called directly: SciPy's checks take longer than small factors."""
+    if not len(matrix):
+        return matrix
     upper, info = lapack.dpotrf(matrix.T, lower=0, clean=1, overwrite_a=1)
     if info != 0:
         raise np.linalg.LinAlgError("the normal matrix is not positive definite")
@@ -82,6 +149,8 @@ def _upper_factor(matrix: FloatArray) -> FloatArray:
 
 def _solved(upper: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
     """Solution x of R x = right, or of Rᵀ x = right."""
+    if not len(right):
+        return right
     x, info = lapack.dtrtrs(upper, right, lower=0, trans=int(transposed))
     if info != 0:
         raise np.linalg.LinAlgError("the factor of the normal matrix is singular")
@@ -95,7 +164,7 @@ def solve_nonnegative(upper: FloatArray, target: FloatArray, *, gram: FloatArray
     where that does not help, the last one alone, until none does. With `gram`, R transposed times R, the free unknowns
     follow from normal equations: a sixth of the work of an orthogonal factor, for many unknowns kept apart by a ridge.
     """
-    m, small = len(target), 1e-13 * float(np.abs(target).max(initial=1e-300))
+    m, small = len(target), _ROUNDING * float(np.abs(target).max(initial=1e-300))
     free, fewest, chances = np.ones(m, dtype=bool), m + 1, 3
     right = upper.T @ target
     for _ in range(10 * m):
@@ -172,8 +241,7 @@ class _State:
     moving: FloatArray  # (n, phases) columns over sigma
     gram: FloatArray  # of all columns, without priors
     prior: FloatArray  # inverse variances of the coefficients
-    coefficients: FloatArray
-    active: BoolArray
+    linear: LinearSolution
     residual: FloatArray  # over sigma
     jacobian: FloatArray  # over sigma, (n, p)
     cost: float
@@ -206,6 +274,7 @@ class LeastSquares:
         self.is_amorphous, self.is_amount = model.of_kind("amorphous"), model.of_kind("phase", "amorphous")
         std = np.array([c.prior_std for c in columns])
         self.own_precision = 1.0 / np.where(std > 0, std, 1.0) ** 2
+        self.without_modes = np.flatnonzero((self.parent < 0) & ~self.shared)
         free = table.free
         self.mean = np.array([item.prior_mean for item in free])
         self.precision = np.array([item.prior_std**-2 for item in free])
@@ -214,17 +283,15 @@ class LeastSquares:
         names = table.names if table.ties is not None else tuple(item.name for item in free)
         self.rows = {name: i for i, name in enumerate(names)}
 
-    def linear_prior(self, coefficients: FloatArray | None) -> FloatArray:
-        """Inverse variances of the linear coefficients' priors; modes are held at zero without coefficients.
+    def linear_prior(self, coefficients: FloatArray) -> FloatArray:
+        """Inverse variances of the linear coefficients' priors.
 
         The prior of a mode is in units of its parent's amount, which is itself a coefficient: it is taken from a
         solution and then kept, so that the problem stays linear.
         """
         precision = self.own_precision.copy()
         has_parent = self.parent >= 0
-        if coefficients is None:
-            precision[has_parent | self.shared] = 1e12
-        elif has_parent.any():
+        if has_parent.any():
             amounts = np.abs(coefficients)
             floor = _MODE_FLOOR * max(float(amounts[self.is_amount].max()), 1e-30)
             scale = np.maximum(amounts[self.parent[has_parent]], floor) * self.relative_std[has_parent]
@@ -245,11 +312,11 @@ class LeastSquares:
         right[new] = fixed[:, new].T @ self.weighted_y
         return fixed, gram, right
 
-    def state(self, free: FloatArray, prior: FloatArray | None = None, *, slopes: bool = True) -> _State:
+    def state(self, free: FloatArray, before: _State | None = None, *, slopes: bool = True) -> _State:
         """Solve the linear part at given non-linear parameters; without slopes the Jacobian stays zero.
 
-        Without a prior of the coefficients it is solved twice: without modes, then with priors in units of the amounts
-        found.
+        Priors of the coefficients are those of the state `before`. Without one it is solved twice: without modes, then
+        with priors in units of the amounts found.
         """
         values = self.table.values(free)
         bases, derivatives = self.model.evaluate(values, self.table.needed if slopes else frozenset())
@@ -259,7 +326,8 @@ class LeastSquares:
         gram[:k, :k], gram[k:, k:] = moving.T @ moving, self.fixed_gram
         gram[:k, k:] = moving.T @ self.fixed
         gram[k:, :k] = gram[:k, k:].T
-        c, prior, residual = self._linear(moving, gram, prior)
+        linear, prior, residual = self._linear(moving, gram, before)
+        c = linear.coefficients
         # changes of the pattern by the parameters over sigma at fixed coefficients, (p, n)
         changes = np.zeros((len(self.rows), len(self.weighted_y)))
         for amount, own in zip(c, derivatives, strict=False):
@@ -272,47 +340,52 @@ class LeastSquares:
             moving=moving,
             gram=gram,
             prior=prior,
-            coefficients=c,
-            active=~(self.nonnegative & (c <= 0.0)),
+            linear=linear,
             residual=residual,
             jacobian=jacobian.T,
             cost=self._cost(residual, prior, c, free),
         )
 
     def _linear(
-        self, moving: FloatArray, gram: FloatArray, prior: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Coefficients, inverse variances of their priors, and residual over sigma."""
+        self, moving: FloatArray, gram: FloatArray, before: _State | None
+    ) -> tuple[LinearSolution, FloatArray, FloatArray]:
+        """Linear solution, inverse variances of the coefficients' priors, and residual over sigma."""
         right = np.concatenate([moving.T @ self.weighted_y, self.fixed_right])
-        if prior is None:
-            rough = gram + np.diag(self.linear_prior(None))
-            prior = self.linear_prior(solve_linear(rough, right, self.nonnegative))
-        c = solve_linear(gram + np.diag(prior), right, self.nonnegative)
-        n_moving = moving.shape[1]
-        return c, prior, self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
+        if before is None:
+            # modes are in units of amounts: held at zero until those are known
+            plain = self.without_modes
+            rough = _part(gram, plain)
+            rough.ravel()[:: len(rough) + 1] += self.own_precision[plain]
+            amounts = np.zeros(len(right))
+            amounts[plain] = solve_linear(rough, right[plain], self.nonnegative[plain])
+            prior, guess = self.linear_prior(amounts), ~(self.nonnegative & (amounts <= 0.0))
+        else:
+            prior, guess = before.prior, before.linear.active
+        normal = gram.copy()
+        normal.ravel()[:: len(normal) + 1] += prior
+        linear = LinearSolution.of(normal, right, self.nonnegative, guess)
+        c, n_moving = linear.coefficients, moving.shape[1]
+        return linear, prior, self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
 
     def _cost(self, residual: FloatArray, prior: FloatArray, c: FloatArray, free: FloatArray) -> float:
         return float(residual @ residual + prior @ c**2 + self.precision @ (free - self.mean) ** 2)
 
     def with_own_priors(self, state: _State, free: FloatArray) -> _State:
         """Take the priors of modes from the amounts that are found here, instead of those where it began."""
-        c, prior, residual = self._linear(state.moving, state.gram, None)
-        cost, active = self._cost(residual, prior, c, free), ~(self.nonnegative & (c <= 0.0))
-        return replace(state, prior=prior, coefficients=c, active=active, residual=residual, cost=cost)
+        linear, prior, residual = self._linear(state.moving, state.gram, None)
+        cost = self._cost(residual, prior, linear.coefficients, free)
+        return replace(state, prior=prior, linear=linear, residual=residual, cost=cost)
 
     def normal(self, state: _State, free: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gauss-Newton Hessian and gradient of the free parameters, linear coefficients eliminated (Schur complement).
 
         Coefficients that their bound holds do not answer to the parameters and stay out of the elimination.
         """
-        jacobian, active = state.jacobian, state.active
-        gram = (state.gram + np.diag(state.prior))[np.ix_(active, active)]
-        cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[active]
-        scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
-        factor = linalg.cho_factor(gram / np.outer(scale, scale) + 1e-12 * np.eye(len(gram)))
-        projected = cross / scale[:, None]
-        hessian = jacobian.T @ jacobian - projected.T @ linalg.cho_solve(factor, projected)
-        hessian[np.diag_indices_from(hessian)] += self.precision
+        jacobian, linear = state.jacobian, state.linear
+        cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[linear.active]
+        projected = _solved(linear.upper, cross / linear.scale[:, None], transposed=True)
+        hessian = jacobian.T @ jacobian - projected.T @ projected
+        hessian.ravel()[:: len(hessian) + 1] += self.precision
         gradient = jacobian.T @ state.residual - self.precision * (free - self.mean)
         return hessian, gradient
 
@@ -327,19 +400,25 @@ class LeastSquares:
         """
         keep = ((free > self.low) | (gradient >= 0)) & ((free < self.high) | (gradient <= 0))
         damped = hessian.copy()
-        damped[np.diag_indices_from(damped)] *= 1.0 + damping + 1e-14
+        damped.ravel()[:: len(damped) + 1] *= 1.0 + damping + 1e-14
         step = np.zeros_like(free)
         while keep.any():
-            pushed = gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
-            step[keep] = np.linalg.solve(damped[np.ix_(keep, keep)], pushed)
-            limited = np.clip(free + step, self.low, self.high) - free
-            beyond = keep & ((free + step < self.low) | (free + step > self.high))
+            if keep.all():
+                step[:] = np.linalg.solve(damped, gradient)
+            else:
+                pushed = gradient[keep] - damped[np.ix_(keep, ~keep)] @ step[~keep]
+                step[keep] = np.linalg.solve(damped[np.ix_(keep, keep)], pushed)
+            moved = free + step
+            beyond = keep & ((moved < self.low) | (moved > self.high))
             if not beyond.any():
                 break
-            step[beyond] = limited[beyond]
+            step[beyond] = (self._inside(moved) - free)[beyond]
             keep &= ~beyond
         promise = 2.0 * gradient @ step - step @ hessian @ step
-        return np.clip(free + step, self.low, self.high), float(promise)
+        return self._inside(free + step), float(promise)
+
+    def _inside(self, free: FloatArray) -> FloatArray:
+        return np.asarray(np.minimum(np.maximum(free, self.low), self.high))
 
     def solution(
         self, state: _State, free: FloatArray, n_iterations: int, *, converged: bool, lowered: float = 0.0
@@ -348,8 +427,8 @@ class LeastSquares:
         return Solution(
             free=free,
             values=state.values,
-            coefficients=state.coefficients,
-            active=state.active,
+            coefficients=state.linear.coefficients,
+            active=state.linear.active,
             columns=np.concatenate([state.moving / self.inv_sigma[:, None], self.model.fixed], axis=1),
             jacobian=state.jacobian / self.inv_sigma[:, None],
             linear_prior=state.prior,
@@ -431,7 +510,7 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
         # no solution needs them one that may be the last
         last = distance > 0.0 and promise < _SAME_SLOPES**2 * max(1.0, state.cost / len(points))
         without = rejected or last or (bare and promise < _SURE_OF_PROMISE * little)
-        trial = problem.state(trial_free, state.prior, slopes=not without)
+        trial = problem.state(trial_free, state, slopes=not without)
         if trial.cost < state.cost:
             gain = state.cost - trial.cost
             if bare and abs(problem.step(hessian + missing, gradient, free, 0.0)[1] - gain) < little:
@@ -441,7 +520,7 @@ def minimize(  # noqa: PLR0913 - one keyword for each way to end
                 free, state, converged = trial_free, replace(trial, jacobian=state.jacobian), True
                 break
             if without:
-                trial = problem.state(trial_free, state.prior)
+                trial = problem.state(trial_free, state)
             # a step that keeps its promise asks for a bolder one, one that brings a fraction of it for a shorter one
             damping = max(damping * _AFTER_PROMISE[int(np.digitize(gain / promise, _KEPT))], 1e-9)
             moved, free, state, rejected = trial_free - free, trial_free, trial, False
@@ -474,7 +553,7 @@ def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -
     import lmfit
 
     problem = LeastSquares(model, table, points)
-    prior = problem.state(np.array([item.value for item in table.free])).prior
+    start = problem.state(np.array([item.value for item in table.free]))
     params = lmfit.Parameters()
     for item in table.free:
         value = float(np.clip(item.value, item.low + 1e-9 * item.prior_std, item.high - 1e-9 * item.prior_std))
@@ -482,13 +561,13 @@ def minimize_lmfit(model: PatternModel, table: ParameterTable, points: Points) -
 
     def residual(p: Any) -> FloatArray:
         free = np.array([p[item.name].value for item in table.free])
-        state = problem.state(free, prior)
+        state = problem.state(free, start)
         rows = np.sqrt(problem.precision) * (free - problem.mean)
-        return np.concatenate([state.residual, np.sqrt(prior) * state.coefficients, rows])
+        return np.concatenate([state.residual, np.sqrt(start.prior) * state.linear.coefficients, rows])
 
     result = lmfit.minimize(residual, params, method="leastsq", max_nfev=4000, calc_covar=False)
     free = np.array([result.params[item.name].value for item in table.free])
-    state = problem.state(free, prior)
+    state = problem.state(free, start)
     return problem.solution(state, free, int(result.nfev), converged=bool(result.success))
 
 
