@@ -131,6 +131,16 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_close(f_sq(phase, r), whole, rtol=1e-12, because="order of sums in the matrix product")
 
 
+def test_phases_are_those_of_each_reflection_and_site_by_itself() -> None:
+    phase = load_phase("octacalcium_phosphate")
+    r = reflections(phase, 1.6)
+    angle = 2.0 * np.pi * (r.hkl @ phase.site_xyz.T)
+    everyone = np.eye(len(phase.site_xyz))
+    found = structure_factors._phase_sums(r.hkl.astype(float).tobytes(), phase.site_xyz.tobytes(), everyone.tobytes())
+    assert (r.hkl.min(axis=0) < 0).any()
+    assert_close(np.stack(found), np.stack([np.cos(angle).T, np.sin(angle).T]), atol=1e-13, because="float arithmetic")
+
+
 def test_larger_displacement_lowers_intensity() -> None:
     phase = load_phase("corundum")
     r = reflections(phase, 1.0)

@@ -216,7 +216,7 @@ def expected_reflections(cell6: npt.ArrayLike, rotations: npt.ArrayLike, d_min: 
     return float(2.0 * half_sphere / (len(rot) * (1 if inverted else 2)))
 
 
-CHUNK_BYTES = 50_000_000  # phase factors held at a time; cosine, sine and product make about four such arrays
+CHUNK_BYTES = 100_000  # phase factors held at a time: some eight such arrays stay in a core's cache
 
 
 def structure_factor_sq(
@@ -256,32 +256,40 @@ def structure_factor_sq(
     group = [kinds.setdefault((element, float(b)), len(kinds)) for element, b in sites]
     membership = np.zeros((len(xyz), len(kinds)))
     membership[np.arange(len(xyz)), group] = occupancy
-    # (f0 + f') and f'' of every group with its Debye-Waller factor, each (n, groups).
+    # (f0 + f') and f'' of every group with its Debye-Waller factor, each (groups, n).
     s = np.sqrt(s_squared)
-    normal, imaginary = np.empty((len(s), len(kinds))), np.empty((len(s), len(kinds)))
-    atomic = {element: (form_factor(element, s), anomalous(element, wavelength)) for element, _ in kinds}
-    for column, (element, b) in enumerate(kinds):
+    normal, imaginary = np.empty((len(kinds), len(s))), np.empty((len(kinds), len(s)))
+    atomic = {element: (form_factor(element, s), anomalous(element, wavelength)) for element in {e for e, _ in kinds}}
+    for row, (element, b) in enumerate(kinds):
         f0, (f1, f2) = atomic[element]
         damping = np.exp(-b * s_squared)
-        normal[:, column] = (f0 + f1) * damping
-        imaginary[:, column] = f2 * damping
+        normal[row] = (f0 + f1) * damping
+        imaginary[row] = f2 * damping
     cosine, sine = _phase_sums(indices.tobytes(), xyz.tobytes(), membership.tobytes())
     result = np.zeros(len(indices))
     for factor in (normal, imaginary):
         for geometric in (cosine, sine):
-            result += np.einsum("ng,ng->n", factor, geometric) ** 2
+            result += np.einsum("gn,gn->n", factor, geometric) ** 2
     return result
 
 
 @lru_cache(maxsize=64)
 def _phase_sums(hkl: bytes, xyz: bytes, membership: bytes) -> tuple[FloatArray, FloatArray]:
-    """Real and imaginary sums of exp(2πi h·x) over the sites of each group, (n, groups): no cell changes them."""
+    """Real and imaginary sums of exp(2πi h·x) over the sites of each group, (groups, n): no cell changes them."""
     indices, sites = np.frombuffer(hkl).reshape(-1, 3), np.frombuffer(xyz).reshape(-1, 3)
     groups = np.frombuffer(membership).reshape(len(sites), -1)
-    cosine, sine = np.empty((2, len(indices), groups.shape[1]))
+    cosine, sine = np.empty((2, groups.shape[1], len(indices)))
+    # exp(2πi (h x + k y)) times exp(2πi l z): of either there are far fewer than reflections
+    plane = indices[:, 0] * (2.0 * np.abs(indices[:, 1]).max(initial=0.0) + 1.0) + indices[:, 1]
+    _, at_plane, plane_of = np.unique(plane, return_index=True, return_inverse=True)
+    layers, layer_of = np.unique(indices[:, 2], return_inverse=True)
+    in_plane = (2.0 * np.pi) * (indices[at_plane, :2] @ sites[:, :2].T)
+    along = (2.0 * np.pi) * np.outer(layers, sites[:, 2])
+    (cos_plane, sin_plane), (cos_layer, sin_layer) = ((np.cos(x), np.sin(x)) for x in (in_plane, along))
     step = max(1, CHUNK_BYTES // (8 * max(len(sites), 1)))
     for start in range(0, len(indices), step):
         part = slice(start, start + step)
-        angle = (2.0 * np.pi) * (indices[part] @ sites.T)
-        cosine[part], sine[part] = np.cos(angle) @ groups, np.sin(angle) @ groups
+        c1, s1 = cos_plane[plane_of[part]], sin_plane[plane_of[part]]
+        c2, s2 = cos_layer[layer_of[part]], sin_layer[layer_of[part]]
+        cosine[:, part], sine[:, part] = ((c1 * c2 - s1 * s2) @ groups).T, ((s1 * c2 + c1 * s2) @ groups).T
     return cosine, sine
