@@ -288,7 +288,8 @@ class FitRecipe(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True)
     background : {"auto", "physical", "flexible"}
         ``physical``: non-negative, falling air and instrument terms, so that broad amorphous scattering stays in the
         amorphous components. ``flexible``: a polynomial as well, for crystalline mixtures where only relative
-        fractions are wanted; no amorphous component is fitted unless named. ``auto``: physical.
+        fractions are wanted; no amorphous component is fitted unless named. ``auto``: physical, or flexible
+        where the scatter of the counts shows that a background was subtracted.
     background_terms : int
         Terms of the polynomial of the flexible background; more terms follow finer structure and may absorb amorphous
         scattering.

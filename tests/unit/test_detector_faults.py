@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from xrdcomp.analysis import analyze
 from xrdcomp.data import Pattern
-from xrdcomp.refinement.detector import PointFaults
+from xrdcomp.refinement.detector import PointFaults, background_subtracted
+from xrdcomp.refinement.result import rolling_background
 from xrdcomp.results import SampleResult
 from xrdcomp.simulate import ApatiteModel, SpecimenModel, XrdConditions, simulate_pattern
 
@@ -83,3 +85,34 @@ def test_dead_time_is_said() -> None:
     pattern = apatite()
     lost = changed(pattern, np.round(pattern.intensity / (1.0 + 0.4 * pattern.intensity / pattern.intensity.max())))
     assert "XRD_STRONG_REFLECTIONS_LOW" in codes(analyze(lost))
+
+
+def _mixture(intensity_of: Callable[[Pattern], np.ndarray]) -> SampleResult:
+    model = SpecimenModel(
+        apatite=0.5, protein=0.2, other={"quartz": 0.3},
+        apatite_model=ApatiteModel(length_a_nm=30.0, length_c_nm=50.0),
+    )  # fmt: skip
+    pattern = simulate_pattern(model, seed=7)[0]
+    return analyze((pattern.two_theta, intensity_of(pattern)), radiation="CuKa")
+
+
+def test_a_pattern_without_its_background_weighs_no_crystals() -> None:
+    """Halos go with a background that is taken off: 80 wt% of crystals passed for 91."""
+    whole = _mixture(lambda pattern: pattern.intensity)
+    bare = _mixture(lambda p: np.maximum(p.intensity - rolling_background(p.intensity, 0.02, 6.0), 0.0))
+    assert "XRD_BACKGROUND_SUBTRACTED" not in codes(whole)
+    assert whole.composition.identifiable_sums["crystalline"].low < 0.8
+    assert "XRD_BACKGROUND_SUBTRACTED" in codes(bare)
+    assert bare.status == "warning"
+    assert "crystalline" not in bare.composition.identifiable_sums
+    found = {phase.id: phase for phase in bare.phases if phase.decision == "detected"}
+    assert set(found) == {"hydroxyapatite", "quartz"}
+    assert all(phase.weight_fraction is None for phase in found.values())
+    share = found["quartz"].crystalline_weight_fraction
+    assert share is not None
+    assert abs(share.value - 0.375) < 0.03
+
+
+@pytest.mark.parametrize("counts", [20.0, 200.0, 50_000.0])
+def test_counts_as_they_are_have_all_their_background(counts: float) -> None:
+    assert not background_subtracted(apatite(counts))

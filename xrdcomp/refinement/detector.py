@@ -1,4 +1,4 @@
-"""What a detector does to single points: spikes narrower than any reflection, dead points, and its ceiling."""
+"""Faults of a detector at single points, and counts from which a background was subtracted."""
 
 from __future__ import annotations
 
@@ -20,6 +20,34 @@ _FINE_STEP, _SHORTEST_WAVELENGTH = 0.0225, 0.5
 _FEWEST = 3  # resolved reflections that vouch for the steps of another scan
 _RUN, _EQUAL = 3, 5  # neighbouring points, or points in all, at exactly the highest value
 _GRANULARITY = 1.0 / 30.0  # of a standard deviation: counts of 900 and more; coarser values are alike by rounding
+_BLOCK, _FEWEST_BLOCKS = 16, 16  # points of which a variance is taken, and how many of them say something
+# Variance over mean of the lowest quarter of a scan, over that of its upper half. Counts have the same in both, and
+# what reflections leave in fourth differences only lowers the ratio: measured scans have at most 1.7. Where the upper
+# half has not about the scatter of counts, the file's values are none.
+_MORE_SCATTER, _COUNTS = 2.2, (0.5, 2.0)
+_LEAST_LEVEL = 0.01  # of the mean intensity: below it a lowest quarter says that it was taken off
+
+
+def background_subtracted(pattern: Pattern) -> bool:
+    """Tell whether a background was taken off counts: where little is left they scatter as the many they were.
+
+    Amorphous scattering went with it, as far as whoever did it took it for background.
+    """
+    y = pattern.intensity
+    if len(y) < _FEWEST_BLOCKS * _BLOCK + 4:
+        return False
+    fourth = (y[:-4] - 4.0 * y[1:-3] + 6.0 * y[2:-2] - 4.0 * y[3:-1] + y[4:]) ** 2 / 70.0
+    n = len(fourth) // _BLOCK * _BLOCK
+    variance = fourth[:n].reshape(-1, _BLOCK).mean(axis=1)
+    mean = y[2:-2][:n].reshape(-1, _BLOCK).mean(axis=1)
+    order = np.argsort(mean)
+    low, high = order[: len(order) // 4], order[len(order) // 2 :]
+    level = float(mean.mean())
+    if level <= 0.0 or mean[high].min() <= 0.0:
+        return False
+    upper = float(np.median(variance[high] / mean[high]))
+    lower = float(variance[low].mean()) / max(float(mean[low].mean()), _LEAST_LEVEL * level)
+    return _COUNTS[0] < upper < _COUNTS[1] and lower > _MORE_SCATTER * upper
 
 
 @dataclass(frozen=True, kw_only=True)

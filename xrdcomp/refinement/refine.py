@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Instrument, Pattern, Phase
@@ -14,6 +15,7 @@ from xrdcomp.physics import profiles
 from xrdcomp.physics.amorphous import ACRYLIC
 from xrdcomp.recipe import FitRecipe
 from xrdcomp.refinement.covariance import residual_inflation
+from xrdcomp.refinement.detector import background_subtracted
 from xrdcomp.refinement.model import (
     MeasuredAmorphous,
     ModelSetup,
@@ -210,6 +212,8 @@ class Refinement(FittedModel):
         read off. Raises AnalysisError for too few points, a phase without atoms, a blank that does not cover the range.
         """
         recipe, given = recipe or FitRecipe(), params is not None or table is not None
+        if recipe.background == "auto" and blank is None and background_subtracted(pattern):
+            recipe = msgspec.structs.replace(recipe, background="flexible")
         setup = ModelSetup.create(phases, instrument, recipe, blank=blank, measured=measured, start_given=given)
         points = Points.select(pattern, recipe, instrument.wavelength, measured=measured)
         table = table or build_parameters(phases, instrument, recipe)

@@ -243,9 +243,12 @@ def _limit(fit: Refinement, score: Score, told: Findings) -> float | None:
 def _share(fit: Refinement, phase: Phase, told: Findings, *, crystalline_only: bool) -> Estimate | None:
     """Mass share of one phase in all (or the crystalline) components, to first order; None where nothing is there.
 
-    Misfit widens it as it widens the composition; unknown crystals are part of the whole, within their factor.
+    Misfit widens it as it widens the composition; unknown crystals are part of the whole, within their factor. Where a
+    background was taken off, crystals are not the whole, and there is nothing to weigh them against.
     """
     amounts = fit.amounts
+    if not crystalline_only and fit.background_subtracted and all(amounts.crystalline):
+        return None
     covariance = (
         amounts.covariance if amounts.misfit_covariance is None else (amounts.covariance + amounts.misfit_covariance)
     )
