@@ -223,7 +223,8 @@ def prepare(run: TgaRun) -> HeatingCurve:
     before = np.maximum(np.arange(n) - _RATE_BINS, 0)
     passed = np.maximum(minutes[after] - minutes[before], 0.0)
     shortest = step * (after - before) / (10.0 * (heating_rate or REFERENCE_RATE))
-    rounding = 0.5 * UNIFORM_STD * float(np.sqrt((stairs**2).mean()))
+    # between two edges a smooth mass lies within a quarter of a stair of the line from one to the other
+    rounding = 0.25 * UNIFORM_STD * float(np.sqrt((stairs**2).mean()))
     curve = HeatingCurve(
         progress=centres,
         temperature_c=np.maximum.accumulate(temperature),
