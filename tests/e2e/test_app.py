@@ -396,7 +396,7 @@ def test_an_instrument_is_calibrated_and_its_check_runs_are_charted(app: App, vi
     for file in (good, moved):
         tab.locator("#files tr", has_text=file.name).wait_for()
     tab.click("text=Instruments")
-    assert "None is recorded yet" in tab.inner_text("#charts")
+    assert "None has been recorded yet" in tab.inner_text("#charts")
     calibrate(tab, "D8-silicon", good.name, "srm640f")
     assert "Check standard and radiation" in tab.inner_text("#queue"), "the scan is of another standard"
     calibrate(tab, "D8-2026", good.name, "srm660c")
