@@ -998,11 +998,11 @@ def _standard_share(model: JointModel) -> StandardShare | None:
     xrd, standard = model.xrd, model.standard
     if xrd is None or standard is None or not xrd.sees_amorphous:
         return None
-    own = np.array([row == "standard" for row in xrd.rows], dtype=float)
-    weighed, everything = float(own @ xrd.values) / standard.crystallinity, float(xrd.values.sum())
+    shown, everything = xrd.row("standard"), float(xrd.values.sum())
+    weighed = shown / standard.crystallinity
     if weighed <= 0.0 or everything <= weighed:
         return None
-    gradient: FloatArray = own / float(own @ xrd.values) - 1.0 / everything  # of the logarithm of the share
+    gradient: FloatArray = xrd.marks("standard") / shown - 1.0 / everything  # of the logarithm of the share
     soft, unknown = (
         max(sum(xrd.row(name) for name in names), 0.0) / everything
         for names in (("organic", "water", "amorphous_mineral"), ("unidentified",))
@@ -1028,11 +1028,10 @@ def _soft_share(model: JointModel) -> tuple[float, float]:
         unknown = max(xrd.share_of_total("unidentified")[0], 0.0) * spread.get("unidentified_response", 0.0)
         variance = (share * (1.0 - share) * spread["xrd_bias"]) ** 2 + (share * unknown) ** 2
         return share, float(np.sqrt(gradient @ xrd.covariance @ gradient + variance))
-    crystals = np.array([row in ("apatite", "other") for row in xrd.rows], dtype=float)
-    own = np.array([row == "standard" for row in xrd.rows], dtype=float)
-    known = float(own @ xrd.values) / (model.standard.per_specimen * model.standard.crystallinity)
+    crystals, shown = xrd.marks("apatite", "other"), xrd.row("standard")
+    known = shown / (model.standard.per_specimen * model.standard.crystallinity)
     weighed = float(crystals @ xrd.values) / known
-    gradient = crystals / known - own * weighed / float(own @ xrd.values)
+    gradient = crystals / known - xrd.marks("standard") * weighed / shown
     scale = np.hypot(spread["standard_scatter"], spread["standard_crystallinity"] / model.standard.crystallinity)
     return 1.0 - weighed, float(np.sqrt(gradient @ xrd.covariance @ gradient + (weighed * scale) ** 2))
 

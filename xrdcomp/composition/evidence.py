@@ -165,9 +165,13 @@ class XrdEvidence:
         """Value of one row, 0 where it was not observed."""
         return float(self.values[self.rows.index(name)]) if name in self.rows else 0.0
 
+    def marks(self, *names: str) -> FloatArray:
+        """One at the rows of these names and zero at the others, (rows,): the gradient of their sum."""
+        return np.array([row in names for row in self.rows], dtype=float)
+
     def share_of_total(self, *names: str) -> tuple[float, FloatArray]:
         """Share of some rows in all but the standard, and its gradient by the rows."""
-        inside, everything = np.array([(row in names, row != "standard") for row in self.rows], dtype=float).T
+        inside, everything = self.marks(*names), 1.0 - self.marks("standard")
         total = float(everything @ self.values)
         share = float(inside @ self.values) / total
         gradient: FloatArray = (inside - share * everything) / total
