@@ -64,8 +64,13 @@ def _scaled_to_one(gram: FloatArray) -> tuple[FloatArray, FloatArray]:
     inverse = 1.0 / scale
     scaled = gram * inverse[:, None]
     scaled *= inverse
-    scaled.ravel()[:: len(scaled) + 1] += _JITTER
+    _diagonal(scaled)[:] += _JITTER
     return scale, scaled
+
+
+def _diagonal(matrix: FloatArray) -> FloatArray:
+    """Diagonal of a matrix whose rows stand one after another, to write to; NumPy's own cannot be written to."""
+    return matrix.ravel()[:: len(matrix) + 1]
 
 
 def _part(matrix: FloatArray, which: IntArray) -> FloatArray:
@@ -355,14 +360,14 @@ class LeastSquares:
             # modes are in units of amounts: held at zero until those are known
             plain = self.without_modes
             rough = _part(gram, plain)
-            rough.ravel()[:: len(rough) + 1] += self.own_precision[plain]
+            _diagonal(rough)[:] += self.own_precision[plain]
             amounts = np.zeros(len(right))
             amounts[plain] = solve_linear(rough, right[plain], self.nonnegative[plain])
             prior, guess = self.linear_prior(amounts), ~(self.nonnegative & (amounts <= 0.0))
         else:
             prior, guess = before.prior, before.linear.active
         normal = gram.copy()
-        normal.ravel()[:: len(normal) + 1] += prior
+        _diagonal(normal)[:] += prior
         linear = LinearSolution.of(normal, right, self.nonnegative, guess)
         c, n_moving = linear.coefficients, moving.shape[1]
         return linear, prior, self.weighted_y - moving @ c[:n_moving] - self.fixed @ c[n_moving:]
@@ -385,7 +390,7 @@ class LeastSquares:
         cross = np.concatenate([state.moving.T @ jacobian, self.fixed.T @ jacobian])[linear.active]
         projected = _solved(linear.upper, cross / linear.scale[:, None], transposed=True)
         hessian = jacobian.T @ jacobian - projected.T @ projected
-        hessian.ravel()[:: len(hessian) + 1] += self.precision
+        _diagonal(hessian)[:] += self.precision
         gradient = jacobian.T @ state.residual - self.precision * (free - self.mean)
         return hessian, gradient
 
@@ -400,7 +405,7 @@ class LeastSquares:
         """
         keep = ((free > self.low) | (gradient >= 0)) & ((free < self.high) | (gradient <= 0))
         damped = hessian.copy()
-        damped.ravel()[:: len(damped) + 1] *= 1.0 + damping + 1e-14
+        _diagonal(damped)[:] *= 1.0 + damping + 1e-14
         step = np.zeros_like(free)
         while keep.any():
             if keep.all():
