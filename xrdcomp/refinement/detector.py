@@ -65,12 +65,13 @@ class PointFaults:
         spikes = _spikes(pattern, wavelength) & ~saturated
         return cls(spikes=spikes, saturated=saturated, ceiling=ceiling)
 
-    def mended(self, intensity: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def mended(self, pattern: Pattern) -> tuple[FloatArray, FloatArray]:
         """Intensity and standard deviation, (n,), with faulty points at their neighbours' mean or without weight.
 
         What a saturated point hides may be as much as it shows, or more: its flanks tell.
         """
-        intensity, sigma = intensity.copy(), np.where(self.saturated, np.maximum(intensity, sigma), sigma)
+        intensity = pattern.intensity.copy()
+        sigma = np.where(self.saturated, np.maximum(intensity, pattern.sigma), pattern.sigma)
         good = np.flatnonzero(~self.spikes)
         for i in np.flatnonzero(self.spikes):
             after = int(np.searchsorted(good, i))
@@ -114,10 +115,10 @@ def _saturated(intensity: FloatArray, sigma: FloatArray) -> tuple[BoolArray, flo
     at = intensity == ceiling
     equal = int(at.sum())
     none = np.zeros(len(intensity), dtype=bool)
-    values = np.unique(intensity)
-    if equal < _RUN or len(values) < 2 or ceiling <= 0.0:
+    if equal < _RUN or ceiling <= 0.0:
         return none, ceiling
-    step = float(np.diff(values)[np.diff(values) > 1e-9 * ceiling].min(initial=np.inf))
+    apart = np.diff(np.unique(intensity))
+    step = float(apart[apart > 1e-9 * ceiling].min(initial=np.inf))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], at.astype(int), [0]])))
     longest = int((edges[1::2] - edges[::2]).max())
     often = longest >= _RUN or equal >= _EQUAL

@@ -124,9 +124,9 @@ class Points:
             msg = f"all {len(y)} intensities in the range are {y[0]:g}: there is nothing to fit."
             raise AnalysisError(msg)
         x = pattern.two_theta[inside]
-        y, sigma = PointFaults.of(pattern, wavelength).mended(pattern.intensity, pattern.sigma)
-        sigma = np.maximum(sigma[inside], low_angle_share(x, recipe, wavelength, measured) * y[inside])
-        return cls(two_theta=x, intensity=y[inside], sigma=sigma)
+        y, sigma = (values[inside] for values in PointFaults.of(pattern, wavelength).mended(pattern))
+        sigma = np.maximum(sigma, low_angle_share(x, recipe, wavelength, measured) * y)
+        return cls(two_theta=x, intensity=y, sigma=sigma)
 
     @cached_property
     def step(self) -> float:

@@ -581,12 +581,12 @@ class FittedModel:
             return 0.0, 0.0, 0.0
         columns = np.stack([curve, curve**2 / top], axis=1) / sigma[:, None]
         observed = points.intensity[seen] / sigma
-        normal = columns.T @ columns
-        linear, square = np.linalg.lstsq(columns, observed, rcond=None)[0]
+        inverse = np.linalg.pinv(columns.T @ columns)
+        linear, square = inverse @ (columns.T @ observed)
         before = float(((observed - columns[:, 0]) ** 2).sum())
         after = float(((observed - columns @ np.array([linear, square])) ** 2).sum())
         excess, variance = before - len(observed), max(after / len(observed), 1.0)
-        std = float(np.sqrt(max(np.linalg.pinv(normal)[1, 1], 0.0) * variance))
+        std = float(np.sqrt(max(inverse[1, 1], 0.0) * variance))
         if excess <= 0.0 or std <= 0.0 or linear <= 0.0:
             return 0.0, 0.0, 0.0
         return float(-square / linear), float(-square / std), (before - after) / excess
@@ -625,9 +625,9 @@ class FittedModel:
         if z > _CLEARLY_LOW and share > _MOSTLY_LOW:
             text = (
                 f"The highest intensities of the pattern are about {100 * loss:.0f} % lower than the fit has them, and "
+                f"lower ones less: dead time of the detector, or extinction in large crystals. {COMPRESSED.remedy}"
             )
-            text += "lower ones less: dead time of the detector, or extinction in large crystals. "
-            out.append(COMPRESSED(f"{text}{COMPRESSED.remedy}", loss=loss))
+            out.append(COMPRESSED(text, loss=loss))
         if self.quality == "useless":
             out.append(DESCRIBES_NOTHING(f"{self.quality_reason} {DESCRIBES_NOTHING.remedy}", rwp=self.rwp))
         elif not self.describes_pattern:
