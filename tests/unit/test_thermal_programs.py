@@ -799,8 +799,9 @@ def test_masses_of_three_significant_digits_have_no_jumps(start_mg: float) -> No
 def test_a_lost_grain_is_found_in_a_mass_with_few_digits() -> None:
     made = make(bone(), Programme(), Faults(jumps=((480.0, -0.03),)))
     result = analyze_tga(replace(made.run, mass=np.round(made.run.mass, 1)), NO_BUOYANCY)
-    (said,) = [m for m in result.messages if m.code == "TGA_JUMP"]
-    assert_close(said.facts["lost"], 0.03, atol=0.009, because="one stair of 0.1 mg in 12 mg")
+    assert [m.code for m in result.messages].count("TGA_JUMP") == 1
+    said = {m.code: m.facts for m in result.messages}
+    assert_close(said["TGA_JUMP"]["lost"], 0.03, atol=0.009, because="one stair of 0.1 mg in 12 mg")
 
 
 @pytest.mark.parametrize("starts", [0.85, 0.97, 1.04])
