@@ -74,7 +74,7 @@ def _date(measured: Pattern | TgaRun) -> datetime | None:
     """Day of the measurement; None where the file does not say it, or not legibly."""
     stated = str(measured.metadata.get("date") or "").strip().replace(",", " ")
     words = stated.replace("T", " ").split() if re.match(r"\d{4}-", stated) else stated.split()
-    for text in (" ".join(words[:1]), " ".join(words[:3]), " ".join(words[1:4])):
+    for text in filter(None, (" ".join(words[:1]), " ".join(words[:3]), " ".join(words[1:4]))):
         for form in _FORMATS:
             try:
                 found = datetime.strptime(text, form)  # a day, wherever it was

@@ -7,9 +7,9 @@ than half of the specimen is organic (Hsu, Emge & Schlesinger 2017, as summarise
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 
 from xrdcomp.errors import AnalysisError
@@ -179,8 +179,7 @@ _Finding = tuple[float | None, str]
 """Probability, None where it is open, and the evidence in words."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Specimen:
+class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One specimen as the findings see it: composition, the search's decisions on its own phases, thresholds."""
 
     composition: Composition

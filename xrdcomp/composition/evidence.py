@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from xrdcomp.composition import priors
@@ -28,8 +29,7 @@ XRD_ROWS = ("apatite", "organic", "water", "amorphous_mineral", "other", "uniden
 _AMORPHOUS_ROW = {"water": "water", "amorphous_calcium_phosphate": "amorphous_mineral"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class InternalStandard:
+class InternalStandard(msgspec.Struct, frozen=True, kw_only=True):
     """A crystalline powder of known mass mixed into the specimen.
 
     `id` is its phase id as it stands in the fit, `fraction` its mass over that of the spiked powder, between 0 and 1
@@ -120,8 +120,7 @@ class Room(NamedTuple):
     chance: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class XrdEvidence:
+class XrdEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """Diffraction summed to a few masses, divided by their `total` so that the unknown scale is near one.
 
     `rows` names which of ``XRD_ROWS`` were observed; `values` (n,) and `covariance` (n, n) are theirs, `counting` and
@@ -155,8 +154,8 @@ class XrdEvidence:
     apatite_certain: bool = True
     absent: frozenset[int] = frozenset()
     apatite_open: bool = False
-    hidden: Mapping[int, float] = field(default_factory=dict)
-    undecided: Mapping[int, float] = field(default_factory=dict)
+    hidden: Mapping[int, float] = msgspec.field(default_factory=dict)
+    undecided: Mapping[int, float] = msgspec.field(default_factory=dict)
     room: tuple[Room, ...] = ()
     called_for: tuple[str, ...] = ()
     holder_share: float = 0.0

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 from scipy.special import log_ndtr, ndtr, ndtri, ndtri_exp
 
@@ -77,8 +78,7 @@ class Posterior:
     no_amorphous_prior: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Batch:
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     """Draws of the proposal with their importance weights, which sum to one."""
 
     constants: FloatArray
@@ -92,8 +92,7 @@ class _Batch:
         return float(1.0 / (self.weights**2).sum())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Optimum:
+class Optimum(msgspec.Struct, frozen=True, kw_only=True):
     """Constrained optimum, and the covariance (p, p) of the Gaussian of the constants around it."""
 
     composition: FloatArray
@@ -106,8 +105,7 @@ class Optimum:
         return np.concatenate([self.composition[list(coordinates.free)], self.constants])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Coordinates:
+class _Coordinates(msgspec.Struct, frozen=True, kw_only=True):
     """Fractions that are drawn, and the one that is the rest; absent ones are zero."""
 
     free: tuple[int, ...]

@@ -7,10 +7,10 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Pattern, TgaRun
@@ -36,8 +36,7 @@ SURE = 0.55
 _R = TypeVar("_R", XrdReader, TgaReader)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Wanted:
+class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Words on a kind of file: its formats, what it holds, where it belongs, what is expected, what helps."""
 
     format: str = ""
@@ -75,8 +74,7 @@ _WANTED = {
 # --- Patterns ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class _XrdFile:
+class _XrdFile(msgspec.Struct, frozen=True, kw_only=True):
     """A diffraction file with its reader and every scan in it."""
 
     source: SourceFile

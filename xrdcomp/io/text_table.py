@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import NoReturn
 
+import msgspec
 import numpy as np
 
 from xrdcomp.errors import ReadError, either
@@ -55,8 +56,7 @@ def line_error(line: int, reason: str, expected: str = "", hint: str = "Copy the
     return ReadError(reason, f"line {line}", expected, hint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dialect:
+class Dialect(msgspec.Struct, frozen=True, kw_only=True):
     """How the cells of a row are separated (None: runs of blanks) and which sign is the decimal one."""
 
     separator: str | None = None
@@ -476,8 +476,7 @@ def guess_dialect(rows: Sequence[str], header: str = "", *, tabs: bool = True, p
     raise ReadError(msg, place, "one decimal sign and another separator, in rows and header alike", hint)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Header:
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
     """Names and units above a block, none without a header, and the index of the line they stand on."""
 
     names: tuple[str, ...] = ()

@@ -6,10 +6,11 @@ import contextlib
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -37,8 +38,7 @@ CLASH_DISTANCE = 0.5
 """Ångström: two sites closer than this whose occupancies add to more than one are a duplicate."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Symmetry:
+class Symmetry(msgspec.Struct, frozen=True, kw_only=True):
     """A space group in numbers: symbol with setting, crystal system, operations as in `data.Phase`."""
 
     symbol: str
@@ -48,8 +48,7 @@ class Symmetry:
     centring: FloatArray
 
 
-@dataclass(frozen=True, kw_only=True)
-class FullCell:
+class FullCell(msgspec.Struct, frozen=True, kw_only=True):
     """Every site of the cell; `origin` is the position in the asymmetric unit each comes from."""
 
     element: tuple[str, ...]
@@ -198,8 +197,7 @@ _OLD_ORIGINS = {" S": ":1", " Z": ":2", " HR": ":H", " RS": ":R"}
 _ANISO = ("11", "22", "33", "12", "13", "23")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CifStructure:
+class CifStructure(msgspec.Struct, frozen=True, kw_only=True):
     """Structure of a CIF: names, cell, symmetry, asymmetric unit.
 
     `b_assumed` lists the labels of atoms that got `DEFAULT_B_ISO` because the file gives no displacement, or zero.

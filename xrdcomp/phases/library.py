@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,8 +18,10 @@ import numpy as np
 from xrdcomp.data import HeatingLosses, Phase, PhaseFacts, ReferenceLine
 from xrdcomp.disk import read_toml
 from xrdcomp.errors import ArgumentError, PhaseError, RecipeError
-from xrdcomp.phases.cif import CifStructure, apatite_member, carbonate_fraction, expand_sites, read_cif
 from xrdcomp.units import CO2_PER_CARBONATE
+
+if TYPE_CHECKING:
+    from xrdcomp.phases.cif import CifStructure
 
 PhasesLike: TypeAlias = "str | os.PathLike[str] | Phase | Iterable[str | os.PathLike[str] | Phase]"
 """One phase or several: loaded ones, ids of the library, CIF files, phase folders."""
@@ -86,6 +88,8 @@ def phase_info(phase: str | Path) -> PhaseInfo:
     `phase`: id of the library, a folder with ``phase.toml``, or a CIF file. Returns spacings in ångström, density in
     g/cm³. Raises PhaseError: unknown id (the nearest is proposed), or a ``phase.toml`` that cannot be used.
     """
+    from xrdcomp.phases.cif import read_cif
+
     path = Path(phase)
     return _cif_info(path, read_cif(path)) if _is_cif(path) else _info(_folder_of(phase))
 
@@ -130,8 +134,7 @@ def _of_library(phase: str, folder: Path) -> Phase:
 STORED = "library.msgpack"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredPhase:
+class StoredPhase(msgspec.Struct, frozen=True, kw_only=True):
     """A phase, and the hash of the files that it was made of."""
 
     source: str
@@ -173,6 +176,9 @@ def _stored(folder: Path) -> Mapping[str, StoredPhase]:
 
 
 def _loaded(phase: str | Path) -> Phase:
+    # few phases are read from their files, and then most of a command's time goes elsewhere
+    from xrdcomp.phases.cif import apatite_member, carbonate_fraction, expand_sites, read_cif
+
     path = Path(phase)
     metadata: dict[str, str | float | int | bool] = {}
     if _is_cif(path):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from xrdcomp.physics import elements
@@ -215,8 +216,7 @@ def area_over_free_atoms(component: AmorphousComponent, wavelength: float) -> fl
     return float(free @ structure_factor(component, grid) / free.sum())
 
 
-@dataclass(frozen=True, kw_only=True)
-class HaloColumns:
+class HaloColumns(msgspec.Struct, frozen=True, kw_only=True):
     """Scattering of one gram of a component in electron units × mol/g, and its changes by the shape of S(q).
 
     `per_gram` is the coherent scattering times S(q) plus the `incoherent` one, both (n,). `modes`, (n, k), deform the
@@ -299,8 +299,7 @@ COPPER = 1.541838
 """Mean Cu Kα in ångström, for which the angles are given."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """A holder material and its broad maxima: (2θ for Cu Kα, FWHM, relative height) in degrees."""
 
     name: str

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 from scipy import sparse
 
@@ -60,8 +60,7 @@ def shoulder_factors(eta: FloatArray) -> tuple[FloatArray, FloatArray]:
     return p, height / (_GAUSSIAN - _LORENTZIAN)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TchWidths:
+class TchWidths(msgspec.Struct, frozen=True, kw_only=True):
     """Pseudo-Voigt fwhm and eta of each line, with derivatives by the Gaussian and Lorentzian widths."""
 
     fwhm: FloatArray
@@ -209,8 +208,7 @@ _CELL, _NODES = 16, 5
 _SMOOTH = 2.5
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Block:
+class _Block(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs of consecutive lines: which pairs of the piece, how many of each line, which lines, place of each pair."""
 
     pairs: slice
@@ -219,8 +217,7 @@ class _Block:
     two_theta: FloatArray
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Piece:
+class _Piece(msgspec.Struct, frozen=True, kw_only=True):
     """Some of the lines, on the places that they reach: which lines, which places, matrix of (places × lines)."""
 
     which: slice
@@ -236,8 +233,7 @@ class _Piece:
         return out
 
 
-@dataclass(frozen=True, kw_only=True)
-class Places:
+class Places(msgspec.Struct, frozen=True, kw_only=True):
     """Where profiles are evaluated: points and nodes, from which the points of a cell have what is smooth in it.
 
     Cells follow each other, the points of each before its nodes; points that fill no cell come last.
@@ -290,8 +286,7 @@ def _places_of(points: bytes) -> Places:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pairs:
+class Pairs(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Places that lines reach: those of line i are ``point[indptr[i]:indptr[i + 1]]``."""
 
     places: Places
@@ -354,8 +349,7 @@ class Pairs:
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lines:
+class Lines(msgspec.Struct, frozen=True, kw_only=True):
     """Lines on the places that they reach, and the position and widths of each."""
 
     pairs: Pairs
@@ -369,8 +363,7 @@ class Lines:
         return u
 
 
-@dataclass(frozen=True, kw_only=True)
-class Slopes:
+class Slopes(msgspec.Struct, frozen=True, kw_only=True):
     """Changes by parameters, (l, k) arrays: of intensity; of position, Γ and eta, multiplied by the intensity.
 
     Those of Γ and of eta are by the same parameters.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -27,8 +27,7 @@ _FREEDOM: dict[str, tuple[tuple[str, tuple[int, ...]], ...]] = {
 CRYSTAL_SYSTEMS = tuple(_FREEDOM)
 
 
-@dataclass(frozen=True)
-class Reflections:
+class Reflections(msgspec.Struct, frozen=True):
     """Powder reflections, one row per set of Laue-equivalent ones, by decreasing spacing (Å).
 
     `hkl`, (n, 3), holds one representative: fewest negative indices first, then the largest h, k, l; `multiplicity` is

@@ -17,7 +17,6 @@ import numpy as np
 from xrdcomp.data import Diagnostic, Source
 from xrdcomp.disk import MAX_RESULT_BYTES, read_bytes, read_text, refuse_inputs, replaced_folder, write_whole
 from xrdcomp.errors import OutputError, ReadError
-from xrdcomp.present.drawings import drawing_file, drawings_of
 from xrdcomp.present.exchange import tables_of, to_csv
 from xrdcomp.present.report import render_report
 from xrdcomp.present.toml import to_toml
@@ -107,7 +106,11 @@ def write_result(
 
     with replaced_folder(target, marker="result.json", replaceable=replaceable, overwrite=overwrite) as work:
         names: tuple[str, ...] = ()
-        drawn = drawings_of(result) if report or figures is True else {}
+        drawn: dict[str, str] = {}
+        if report or figures is True:
+            from xrdcomp.present.drawings import drawing_file, drawings_of
+
+            drawn = drawings_of(result)
         if figures is True:
             (work / "figures").mkdir()
             names = tuple(f"figures/{name}.svg" for name in drawn)

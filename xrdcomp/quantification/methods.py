@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Pattern
@@ -338,8 +339,7 @@ def external_standard(
 # Full-pattern summation: a pattern as a sum of measured (or calculated) patterns of its components.
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summation:
+class Summation(msgspec.Struct, frozen=True, kw_only=True):
     """Coefficients of the reference patterns by `names`, the fractions they mean, and the fit on its own points."""
 
     names: tuple[str, ...]
@@ -447,8 +447,7 @@ class KnownMixture:
     amounts: XrdAmounts | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AmorphousCalibration:
+class AmorphousCalibration(msgspec.Struct, frozen=True, kw_only=True):
     """Constant k of a laboratory for one pair of materials, over one range of angles.
 
     `factor` is the amorphous material's mass per fitted amount relative to the crystalline phases', for PONKCS.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from xrdcomp.physics import profiles
@@ -200,8 +201,7 @@ def with_apatite_indices(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Heights:
+class _Heights(msgspec.Struct, frozen=True, kw_only=True):
     """Fitted pattern of an apatite over its straight baseline, and the angles of 211, 112, 300 and 202 in degrees."""
 
     two_theta: FloatArray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -180,8 +180,7 @@ def quantify(
     return replace(found, messages=(METHOD(text, method=method), *found.messages))
 
 
-@dataclass(frozen=True, kw_only=True)
-class PatternQuantities:
+class PatternQuantities(msgspec.Struct, frozen=True, kw_only=True):
     """Fractions from diffraction alone, with the messages on them.
 
     `scale` is amount per mass and its relative standard uncertainty, where the composition takes it from an external

@@ -7,8 +7,8 @@ decide, all those of the range, and not their heights. The holder may lie deeper
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from xrdcomp.results import UnexplainedPeak
@@ -31,8 +31,7 @@ _MISSED = 0.05  # degrees, of a reflection from its place, beside half the width
 _CHANCE = 0.01  # that peaks as dense as these meet all reflections of one of the metals
 
 
-@dataclass(frozen=True, kw_only=True)
-class Metal:
+class Metal(msgspec.Struct, frozen=True, kw_only=True):
     """A metal whose reflections are among the peaks: name, their angles, its share of the area of all peaks."""
 
     name: str

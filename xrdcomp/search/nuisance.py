@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
@@ -511,8 +512,7 @@ def score_phases(
     return ranking.completed(ranking.scores)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     """Scores of candidates by z alone; what only some of them need is asked for by and by.
 
     scores : by phase id; their `nominal_std` are those of templates, `height` and reflections are not known yet

@@ -12,10 +12,11 @@ repeated with what is left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from xrdcomp.refinement.refine import Refinement, group_columns
@@ -49,8 +50,7 @@ _ANYWHERE = 3.0**-0.5  # standard deviation of a quantity anywhere between 0 and
 _FAINT = 0.2  # of the mean height, of the fainter half of unknown reflections
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Groups:
+class _Groups(msgspec.Struct, frozen=True, kw_only=True):
     """Groups of reflections of one phase: curves per gram (n, groups), their places, heights, widths (degrees)."""
 
     columns: FloatArray
@@ -191,8 +191,7 @@ def _sharp(x: FloatArray, left: FloatArray, sigma: FloatArray, fwhm: float, take
     return np.asarray(x[separate_peaks(x, np.where(clear & free, height, 0.0), distance=fwhm, most=_MOST_SHARP)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _System:
+class _System(msgspec.Struct, frozen=True, kw_only=True):
     """Non-negative least squares of what is described and of unknown maxima; the latter cost what they are high.
 
     values : (columns,) coefficients; curve : (n,) their sum; upper : (columns, columns) root of the information, for

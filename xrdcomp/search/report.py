@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Phase, message_kind
@@ -169,8 +170,7 @@ def _result(phase: Phase, decision: Decision, evidence: DetectionEvidence, **kno
     return PhaseResult(decision=decision, evidence=evidence, **of_phase, **known)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Findings:
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
     """What all reports of a search share: rule, unknown crystals, members of the apatite family, reasons of refusal.
 
     The strongest reflection of a phase must be higher than `overtopped` for it to be believed beside what no phase
@@ -179,10 +179,10 @@ class Findings:
 
     rule: DetectionRule
     unidentified: UnidentifiedCrystals | None = None
-    members: Mapping[str, MemberComparison] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, MemberComparison] = msgspec.field(default_factory=dict)
+    refused: Mapping[str, str] = msgspec.field(default_factory=dict)
     overtopped: float = 0.0
-    room: Mapping[str, float] = field(default_factory=dict)
+    room: Mapping[str, float] = msgspec.field(default_factory=dict)
 
 
 def fitted_phase(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, Instrument, Pattern, Phase, Record, one_screen, presenter
@@ -716,15 +717,14 @@ def _best(able: Sequence[Score]) -> Score:
 # ---- refinement with one more phase, and whether the phase is still itself afterwards
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Trial:
+class _Trial(msgspec.Struct, frozen=True, kw_only=True):
     """What `_refine_with` was given and the last fit that it found so far."""
 
     fit: Refinement
     score: Score
     moved: Mapping[str, float]
     rest: Iterator[Refinement]
-    last: list[Refinement] = field(default_factory=list)
+    last: list[Refinement] = msgspec.field(default_factory=list)
 
     def refined(self) -> Iterator[Refinement]:
         """Fits of `_refine_with` from the last one on, each made once."""

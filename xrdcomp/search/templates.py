@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Instrument, Phase
@@ -434,8 +435,7 @@ class _Shift:
         return None if grid.resolution or float(np.abs(away).max()) > _FARTHEST else away
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Places:
+class _Places(msgspec.Struct, frozen=True, kw_only=True):
     """An even grid of `n` places, several to a bin, on which reflections are drawn: from `first`, by `step` (deg).
 
     `size` is that of the transforms, padded so far that what wraps around falls outside the part that is kept. The

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import EmissionLine
@@ -49,8 +50,7 @@ TEXTURED = 10.0  # times as high texture may make a fitted phase's own reflectio
 MANY = 5  # reflections of six
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peaks:
+class Peaks(msgspec.Struct, frozen=True, kw_only=True):
     """Peaks of a curve: angles (deg), significance where it was judged, heights."""
 
     two_theta: FloatArray
@@ -99,8 +99,7 @@ def own_reflections(
     return Peaks(two_theta=grid.two_theta[found], z=z[found], height=strong[found])
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnknownReflection:
+class UnknownReflection(msgspec.Struct, frozen=True, kw_only=True):
     """A strong peak that no phase of a fit explains: maximum, ends, width at half height (deg), z and height."""
 
     two_theta: float

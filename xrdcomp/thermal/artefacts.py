@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+import msgspec
 import numpy as np
 from scipy.special import ndtr
 
@@ -156,8 +157,7 @@ _MOST_OF_A_SPECIMEN = 0.8  # of the mass before: a larger jump is a disturbance 
 _STANDS, _STANDS_C, _BLOCK = 6, 5.0, 6  # readings beside a jump, over which temperature stands as on a hold; a block
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mended:
+class Mended(msgspec.Struct, frozen=True, kw_only=True):
     """Readings without their jumps; `std` is what stays unsure of each, None where there was no jump."""
 
     mass: FloatArray
@@ -316,8 +316,7 @@ def without_filtered_jumps(
     return Mended(mass=out, std=std, messages=(note,))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Filtered:
+class _Filtered(msgspec.Struct, frozen=True, kw_only=True):
     """A broadened jump: size and standard uncertainty, what of it has come at each bin, full width at half maximum."""
 
     size: float
@@ -377,8 +376,7 @@ def _uneven(mass: FloatArray, reach: IntArray) -> FloatArray:
     return np.asarray(2.0 * change[0] - change[1])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Lines:
+class _Lines(msgspec.Struct, frozen=True, kw_only=True):
     """Straight lines through some readings each, one after another: mean, slope a reading, sum of squares beside."""
 
     mean: FloatArray

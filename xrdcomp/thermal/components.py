@@ -6,10 +6,10 @@ ones is part of the uncertainty of a share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from xrdcomp.errors import AnalysisError
@@ -98,8 +98,7 @@ _PARAMETERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Component:
+class Component(msgspec.Struct, frozen=True, kw_only=True):
     """One peak: mass lost in it (fraction of the start mass), its centre in °C, and its parameters by name."""
 
     mass_loss: Estimate
@@ -107,8 +106,7 @@ class Component:
     parameters: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decomposition:
+class Decomposition(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Component peaks of a range of the DTG, of the model with the smallest BIC, in order of temperature.
 
     The standard uncertainty of each loss holds the fit and the spread over admissible models. `dtg_per_c` (n,) is the
@@ -151,8 +149,7 @@ class Decomposition:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Model:
+class _Model(msgspec.Struct, frozen=True, kw_only=True):
     """A fitted sum of k peaks: rows (k, 4) in order of position, standard errors (k,) of the losses."""
 
     shape: Shape
@@ -279,8 +276,7 @@ def _peak(axis: FloatArray, shape: Shape, row: FloatArray) -> FloatArray:
     return peak
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Bounded:
+class _Bounded(msgspec.Struct, frozen=True, kw_only=True):
     """Coordinates without limits of parameters within theirs, as in MINUIT: v = low + (1 + sin x)(high − low)/2."""
 
     low: FloatArray

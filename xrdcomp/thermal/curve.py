@@ -368,8 +368,7 @@ _CARRIER_VOLUME_CM3, _CARRIER_STD = 0.28, 0.6
 _ASSUMED_MG_STD = 0.8  # of 10 mg over a start mass that nobody states: 3 to 30 mg, evenly in its logarithm
 
 
-@dataclass(frozen=True, kw_only=True)
-class Blank:
+class Blank(msgspec.Struct, frozen=True, kw_only=True):
     """Blank on the specimen's grid, as fractions of its start mass."""
 
     change: FloatArray  # of mass since the run began
@@ -392,8 +391,7 @@ _STILL_FALLS, _CARBONATE_FROM_C, _UNBURNT_STD, _QUICK_C = ((0.2, 0.8), (0.6, 0.9
 _MOST_CHAR, _MEASURED = 5.0, 0.7  # char per loss before it; share of bins with readings
 
 
-@dataclass(frozen=True, kw_only=True)
-class Burn:
+class Burn(msgspec.Struct, frozen=True, kw_only=True):
     """Char that burnt between two grid points, as a fraction of the start mass; `std` from what went on beside it."""
 
     start: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -18,11 +18,13 @@ from scipy.special import log_ndtr
 from xrdcomp.data import Diagnostic, message_kind
 from xrdcomp.errors import AnalysisError
 from xrdcomp.results import Estimate, TgaStep
-from xrdcomp.thermal.components import Shape, separate_peaks
 from xrdcomp.thermal.curve import HeatingCurve, SmoothedCurve
 from xrdcomp.thermal.programme import shift_with_rate
 from xrdcomp.thermal.smoothing import UNIFORM_STD, Z95, derivative, derivative_std, smoothed_std, whittaker
 from xrdcomp.units import APATITE_HYDROXYL, GAS_CONSTANT, FloatArray, IntArray, celsius_to_kelvin, median
+
+if TYPE_CHECKING:
+    from xrdcomp.thermal.components import Shape
 
 LATE_PEAK = message_kind("TGA_LATE_PEAK", "warning",
     "A loss peaks above where carbonates go: chlorides evaporate. The carbonate was ended before it.",
@@ -541,6 +543,8 @@ def crossing_mass(
     Subtracted from the mass at the cut it gives the mass at which the loss before would be complete and the one after
     not begun. 0 where nothing can be fitted.
     """
+    from xrdcomp.thermal.components import separate_peaks
+
     raw = curve.raw
     try:
         parts = separate_peaks(

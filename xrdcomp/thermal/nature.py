@@ -6,9 +6,10 @@ same ones. `read_as_tissue` says whether the losses are read so, and what may be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Diagnostic, message_kind
@@ -118,8 +119,7 @@ _MOST_OF_TISSUE = 0.06
 _NEARLY_ALL_CALCITE = 0.9  # a carbon's burning gives such a loss by chance only
 
 
-@dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
     """If the losses are read as tissue's, what the specimen seems to be, why, and what may be something else.
 
     Of the organic matter that may be all (`may_be_none`), or what goes in a `narrow` loss. Where the curve looks as if
