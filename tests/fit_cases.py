@@ -31,9 +31,11 @@ VALUES = {
 }
 
 
-def made_pattern(*, seed: int, strengthen: tuple[int, float] | None = None, variety: str = "hydroxyapatite") -> Pattern:
+def made_pattern(
+    *, seed: int, strengthen: tuple[int, float] | None = None, variety: str = "hydroxyapatite", step: float = 0.04
+) -> Pattern:
     """Nano-apatite, protein and air with Poisson counts; some 00l lines may be changed by a factor."""
-    x = np.arange(10.0, 70.0, 0.04)
+    x = np.arange(10.0, 70.0, step)
     values = {name.replace("hydroxyapatite", variety): value for name, value in VALUES.items()}
     if variety != "hydroxyapatite":
         cell = load_phase(variety).cell

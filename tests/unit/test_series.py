@@ -121,6 +121,39 @@ def test_a_pattern_unlike_the_others_is_fitted_by_itself(engine: SeriesEngine) -
     assert one.fit.solution.cost <= alone.solution.cost * (1.0 + 1e-6)
 
 
+def test_points_that_show_the_detector_are_left_out_of_a_row() -> None:
+    whole = [made_pattern(seed=seed, step=0.02) for seed in range(3)]
+    engine = start_series(whole, "hydroxyapatite", RECIPE, instrument=INSTRUMENT)
+    names = list(engine.units)
+    amount = names.index("amount_hydroxyapatite")
+    clean = engine.row(whole[0].intensity)
+    assert clean[names.index("left_out")] == 0.0
+    spiked = whole[0].intensity.copy()
+    spiked[np.argmin(np.abs(whole[0].two_theta - 31.6))] *= 20.0
+    one = engine.row(spiked)
+    assert one[names.index("left_out")] == 1.0
+    assert one[names.index("single")] == 0.0
+    # a point less among two thousand; the standard uncertainty is mostly that of the scale
+    assert abs(one[amount] - clean[amount]) < 0.05 * clean[amount + 1]
+    ceiling = np.sort(whole[0].intensity)[-25]
+    clipped = engine.row(np.minimum(whole[0].intensity, ceiling))
+    assert clipped[names.index("left_out")] == 25.0
+    assert abs(clipped[amount] - clean[amount]) < 0.1 * clean[amount + 1]
+
+
+def test_a_ceiling_that_any_pattern_reached_has_no_weight_in_the_common_fit() -> None:
+    whole = [made_pattern(seed=seed, step=0.02) for seed in range(3)]
+    ceiling = np.sort(whole[0].intensity)[-25]
+    cut = [replace(item, intensity=np.minimum(item.intensity, ceiling)) for item in whole]
+    common = start_series(cut, "hydroxyapatite", RECIPE, instrument=INSTRUMENT).common.points
+    inside = np.isin(whole[0].two_theta, common.two_theta)
+    reached = np.array([item.intensity[inside] == ceiling for item in cut]).any(axis=0)
+    assert reached.sum() > 25
+    # one of three that is uncertain by all of itself leaves a third of that in the mean
+    assert (common.sigma[reached] > 0.3 * common.intensity[reached]).all()
+    assert np.median(common.sigma / common.intensity) < 0.1
+
+
 def test_a_series_whose_cell_grows_by_a_percent_has_the_single_fits_all_along() -> None:
     """The mean of such a series has smeared reflections; what is held must not come from it."""
     x, every, truth = made_pattern(seed=0).two_theta, [], []

@@ -19,6 +19,7 @@ import numpy as np
 from xrdcomp.data import Instrument, Pattern, Phase
 from xrdcomp.errors import AnalysisError
 from xrdcomp.recipe import FitRecipe
+from xrdcomp.refinement.detector import PointFaults
 from xrdcomp.refinement.model import (
     CORRECTION_STD,
     MeasuredAmorphous,
@@ -46,11 +47,15 @@ _WORSE = 1.3  # times the goodness of the common fit: a pattern that fits worse 
 
 @dataclass(frozen=True, kw_only=True)
 class PatternFit:
-    """Fit of one pattern of a series: whether its minimum was reached, and whether it was fitted by itself."""
+    """Fit of one pattern of a series: whether its minimum was reached, and whether it was fitted by itself.
+
+    `left_out` counts the points that show the detector instead of the specimen (`PointFaults`).
+    """
 
     fit: Refinement
     settled: bool
     single: bool = False
+    left_out: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,8 @@ class SeriesEngine:
             if not np.array_equal(pattern.two_theta, x):
                 msg = f"pattern {number} of the series is on other angles than the first: all must share one grid."
                 raise AnalysisError(msg)
+        # where only some patterns reach the detector's ceiling their mean does not, so each is mended first
+        patterns = [_mended(pattern, instrument.wavelength)[0] for pattern in patterns]
         variance = np.mean([pattern.sigma**2 for pattern in patterns], axis=0) / len(patterns)
         mean = replace(
             patterns[0], intensity=np.mean([pattern.intensity for pattern in patterns], axis=0), sigma=np.sqrt(variance)
@@ -132,15 +139,26 @@ class SeriesEngine:
         )
 
     def points(self, intensity: FloatArray, sigma: FloatArray | None = None) -> Points:
-        """Points of a pattern on the grid of the series, whole or the fitted part of it."""
+        """Points of a pattern on the grid of the series, whole or the fitted part of it, faults of the detector mended.
+
+        Raises AnalysisError for intensities that are not finite or all alike.
+        """
+        return self._points(intensity, sigma)[0]
+
+    def _points(self, intensity: FloatArray, sigma: FloatArray | None) -> tuple[Points, int]:
+        """Points of a pattern, and how many of them were left out."""
         y = np.asarray(intensity, dtype=float)
         y = y[self.inside] if len(y) != len(self.common.points) else y
         if sigma is None:
             sigma = np.sqrt(self.noise * np.maximum(np.abs(y), self.noise))
         elif len(sigma) != len(y):
             sigma = sigma[self.inside]
-        sigma = np.maximum(sigma, self._low_angles * y)
-        return Points(two_theta=self.common.points.two_theta, intensity=y, sigma=sigma)
+        if not np.isfinite(y).all() or np.ptp(y) == 0.0:
+            raise AnalysisError("the intensities of the pattern are not finite, or all alike: there is nothing to fit.")
+        x = self.common.points.two_theta
+        pattern, left_out = _mended(Pattern(two_theta=x, intensity=y, sigma=sigma), self.common.instrument.wavelength)
+        sigma = np.maximum(pattern.sigma, self._low_angles * pattern.intensity)
+        return Points(two_theta=x, intensity=pattern.intensity, sigma=sigma), left_out
 
     @cached_property
     def _low_angles(self) -> FloatArray:
@@ -153,9 +171,7 @@ class SeriesEngine:
 
         Raises AnalysisError for intensities that are not finite or all alike.
         """
-        points = self.points(intensity, sigma)
-        if not np.isfinite(points.intensity).all() or np.ptp(points.intensity) == 0.0:
-            raise AnalysisError("the intensities of the pattern are not finite, or all alike: there is nothing to fit.")
+        points, left_out = self._points(intensity, sigma)
         model, table, common = self._model(points), self.table, self.common
         solution = minimize(
             model,
@@ -174,11 +190,11 @@ class SeriesEngine:
             found = found._settled(found.setup, table, found.setup.build(points, table, like=model), _ITERATIONS)
             settled = found.solution.converged
         if settled and found.goodness <= _WORSE * self._expected_goodness(points):
-            return PatternFit(fit=found, settled=True)
+            return PatternFit(fit=found, settled=True, left_out=left_out)
         alone = self.single(points)
         if settled and found.solution.cost <= alone.solution.cost:
-            return PatternFit(fit=found, settled=True)
-        return PatternFit(fit=alone, settled=alone.solution.converged, single=True)
+            return PatternFit(fit=found, settled=True, left_out=left_out)
+        return PatternFit(fit=alone, settled=alone.solution.converged, single=True, left_out=left_out)
 
     def single(self, points: Points) -> Refinement:
         """Fit of one pattern by itself, the same parameters free, from the start that any fit of one pattern has."""
@@ -241,7 +257,7 @@ class SeriesEngine:
     @cached_property
     def units(self) -> dict[str, str]:
         """Unit of every column of a row, in their order; standard uncertainties end in ``_std``."""
-        out = {"rwp": "1", "gof": "1", "iterations": "1", "settled": "1", "single": "1"}
+        out = {"rwp": "1", "gof": "1", "iterations": "1", "settled": "1", "single": "1", "left_out": "1"}
         for name, unit in self._quantities.items():
             out |= {name: unit, f"{name}_std": unit}
         return out
@@ -281,6 +297,7 @@ class SeriesEngine:
             "iterations": float(solution.n_iterations),
             "settled": float(found.settled),
             "single": float(found.single),
+            "left_out": float(found.left_out),
         }
         by_held = self._held_sensitivity(fit)
         m, free = len(fit.model.columns), fit.table.free
@@ -324,6 +341,16 @@ class SeriesEngine:
         right = np.concatenate([fit.solution.columns.T @ change, fit.solution.jacobian.T @ change])
         out: FloatArray = -fit.evidence.covariance @ right / fit.evidence.inflation
         return out
+
+
+def _mended(pattern: Pattern, wavelength: float) -> tuple[Pattern, int]:
+    """Pattern without the faults of the detector, and how many points have one."""
+    faults = PointFaults.of(pattern, wavelength)
+    left_out = int((faults.spikes | faults.saturated).sum())
+    if not left_out:
+        return pattern, 0
+    intensity, sigma = faults.mended(pattern)
+    return replace(pattern, intensity=intensity, sigma=sigma), left_out
 
 
 def _size_name(phase: str, axis: str) -> str:
