@@ -90,6 +90,23 @@ def test_slits_that_nobody_stated_are_recognised(apatite: float) -> None:
     assert share.ci95[0] <= apatite <= share.ci95[1]
 
 
+@pytest.mark.parametrize("share", [-0.01, 0.01])
+@pytest.mark.parametrize("wrong", ["wavelength", "step"])
+def test_an_axis_of_another_scale_is_said(share: float, wrong: str) -> None:
+    """Calcite and quartz would be crystals of no phase, or others."""
+    scan = simulate_pattern(
+        SpecimenModel(specimen_id="s", **EMPTY | {"other": {"quartz": 0.5, "calcite": 0.5}}), seed=5
+    )[0]
+    x, sine = scan.two_theta, np.sin(np.radians(scan.two_theta / 2.0))
+    seen = x[0] + (x - x[0]) * (1.0 + share) if wrong == "step" else 2.0 * np.degrees(np.arcsin((1.0 + share) * sine))
+    result = analyze(replace(scan, two_theta=seen))
+    said = [message for message in result.messages if message.code == "XRD_AXIS_SCALED"]
+    assert len(said) == 1
+    assert abs(said[0].facts["share"] + share) < 0.003
+    assert not result.composition.identifiable_sums
+    assert not any(phase.decision == "detected" for phase in result.phases)
+
+
 def test_slits_are_told_from_the_ratios_of_reflections_alone() -> None:
     """Halos of matter that is not in the fit look like any slit."""
     scan = replace(apatite_scan(variable_slit=True), metadata={})

@@ -1,11 +1,11 @@
-"""Another tube, or slits that opened with the angle, tried on a pattern that fits badly as it was taken.
+"""Another tube, axis or slits that opened with the angle, tried on a pattern that fits badly as it was taken.
 
 Nothing is changed: wavelength and slits are the user's to state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification, fit_and_search
-from xrdcomp.search.templates import COLD_VARIANTS, candidate, library, searched_phases
-from xrdcomp.units import BoolArray, two_theta_to_d
+from xrdcomp.search.templates import COLD_VARIANTS, Variant, candidate, library, searched_phases
+from xrdcomp.units import BoolArray, d_to_two_theta, two_theta_to_d
 
 _TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
 _DOUBTFUL_GOF = 2.0
@@ -38,6 +38,14 @@ _IN_RATIO = 1.0  # χ² per reflection; reflections met by chance are at 2 and m
 _SIZES_NM = (60.0,)
 _SAME_TUBE = 0.01  # relative difference of wavelengths
 _VARIANTS = tuple(v for v in COLD_VARIANTS if abs(v.strain) < 1e-9)
+# Relative errors of the axis that are tried, all together, and the largest that a search by itself bridges.
+_LEAST_SCALE, _MOST_SCALE, _SCALE_STEP = 0.004, 0.02, 0.001
+_SCALES = tuple(
+    Variant(strain=float(sign * strain), shift=float(shift))
+    for sign in (-1.0, 1.0)
+    for strain in np.arange(_LEAST_SCALE, _MOST_SCALE + 0.5 * _SCALE_STEP, _SCALE_STEP)
+    for shift in (-0.1, 0.0, 0.1)
+)
 
 OTHER_RADIATION = message_kind(
     "XRD_OTHER_RADIATION",
@@ -68,6 +76,18 @@ STATED_RADIATION_WRONG = message_kind(
     "cubic ones alone, and less than a quarter of the excess χ² is left",
     origin="judgement, as for another tube; the one edge of a cubic cell fits any wavelength",
 )
+AXIS_SCALED = message_kind(
+    "XRD_AXIS_SCALED",
+    "warning",
+    "All spacings of what is in the library are off by one and the same share: the wavelength or the steps of the axis "
+    "are not those that are stated, or the specimen was hot, or it is another compound of the same structure. Until "
+    "that is settled nothing follows about phases and amounts.",
+    remedy="Check wavelength, first angle and step against the record of the measurement, or measure a standard.",
+    threshold=f"spacings off by {100 * _LEAST_SCALE:g} to {100 * _MOST_SCALE:g} %; without that a phase that is "
+    "neither cubic nor an apatite is found, and less than a quarter of the excess χ² is left",
+    origin="judgement, as for another tube; neighbouring anodes differ by 7 % at least, and few solid solutions change "
+    "all axes alike by as much",
+)
 OTHER_SLIT = message_kind(
     "XRD_OTHER_SLIT",
     "warning",
@@ -86,12 +106,13 @@ class OtherOptics(NamedTuple):
     tube: bool
 
 
-def other_optics(
+def other_optics(  # noqa: C901 - one after the other, each where those before it do not fit
     search: Identification, pattern: Pattern, phases: Sequence[Phase], recipe: Recipe, blank: Pattern | None = None
 ) -> OtherOptics | None:
     """Name the tube or the slits that fit, where those that were assumed or stated fit badly; else return None.
 
-    `search` is what was found with the assumed optics, `phases` those it started from. A tube is sought with the start
+    `search` is what was found with the assumed optics, `phases` those it started from. An axis of another scale counts
+    as another tube. A tube is sought with the start
     phases, and, where the search found nothing at all, with the library; a radiation that the user states against the
     file is held against that of the file. Automatic slits (a factor sinθ) are tried
     where a phase is found and nobody says which there were.
@@ -167,6 +188,9 @@ def other_optics(
             )
             kind = OTHER_RADIATION if assumed else STATED_RADIATION_WRONG
             return OtherOptics(kind(text, gof=gof, radiation=found.tube, gof_with_it=found.gof), tube=True)
+    scaled = _with_scaled_axis(search, pattern, phases, recipe, blank, explains)
+    if scaled is not None:
+        return OtherOptics(scaled.message(gof), tube=True)
     # slits show in the ratios of reflections; halos of matter that is not in the fit they only bend towards it
     if not phases or not shown or slits_known or gof <= _SLIT_GOF:
         return None
@@ -183,7 +207,7 @@ def other_optics(
 
 
 class _Searched(NamedTuple):
-    """What a search with another tube found: ids of phases, goodness of fit of them."""
+    """What a search with another `tube`, or with what is said in its place, found: phases, goodness of fit of them."""
 
     tube: str
     phases: tuple[str, ...]
@@ -213,6 +237,85 @@ def _searched_with(
         phase.crystal_system for phase in (*phases, *searched_phases(recipe.identification)) if phase.id in names
     }
     return _Searched(met[0], names, with_it.fit.gof_of_phases) if systems - {"cubic"} else None
+
+
+class _Scaled(NamedTuple):
+    """By which share the spacings of a pattern are longer than the library's, and what a search without it found."""
+
+    share: float
+    found: _Searched
+
+    def message(self, gof: float) -> Diagnostic:
+        """Say so; `gof` is the goodness of fit with it."""
+        text = (
+            f"All spacings are {100 * abs(self.share):.1f} % too {'long' if self.share > 0.0 else 'short'}: "
+            f"{self.found.tube} the pattern is {', '.join(self.found.phases)}, and what no phase explains falls from "
+            f"{gof:.1f} to {self.found.gof:.1f} times the scatter of counting. The wavelength or the steps of the axis "
+            "are probably not those that are stated; else the specimen was hot, or it is another compound of the same "
+            f"structure. {AXIS_SCALED.remedy} Until then nothing follows about phases and amounts."
+        )
+        return AXIS_SCALED(text, gof=gof, share=self.share, gof_with_it=self.found.gof)
+
+
+def _with_scaled_axis(
+    search: Identification,
+    pattern: Pattern,
+    phases: Sequence[Phase],
+    recipe: Recipe,
+    blank: Pattern | None,
+    explains: Callable[[float], bool],
+) -> _Scaled | None:
+    """Search with the axis that puts a phase in its place whose spacings are all off by one share; None without one.
+
+    `explains` tells whether a goodness of fit does.
+
+    Neither a cubic phase nor an apatite counts: other compounds of their structures look like that. A phase of fixed
+    cell that was found vouches for the axis as it is.
+    """
+    fixed = {
+        phase.id: phase
+        for phase in (*phases, *searched_phases(recipe.identification))
+        if phase.quantifiable and phase.crystal_system != "cubic" and not phase.is_apatite
+    }
+    vouched = any(phase.decision == "detected" and phase.id in fixed for phase in search.phases)
+    asked = recipe.identification.search and search.fit.gof_of_phases > _DOUBTFUL_GOF
+    if vouched or not asked or recipe.instrument.file:
+        return None
+    pattern = _coarser(pattern)
+    instrument = build_instrument(pattern, recipe.instrument)
+    wide = two_theta_to_d(pattern.two_theta, instrument.wavelength) > _SMALLEST_SPACING
+    if wide.sum() < _FEWEST_POINTS:
+        return None
+    fit = Refinement.run(_part(pattern, wide), (), instrument, recipe.fit, blank=blank)
+    items = {name: candidate(phase, fit) for name, phase in fixed.items()}
+    scores = score_phases(list(items.values()), search_residual(fit).projected(), variants=_SCALES, sizes=_SIZES_NM)
+    met = [
+        score
+        for score in scores.values()
+        if score.reflections_seen == score.reflections_expected == _REFLECTIONS and score.consistency < _TEXTURED
+    ]
+    best = max(met, key=lambda score: score.z, default=None)
+    if best is None:
+        return None
+    share, first = best.variant.strain, float(pattern.two_theta[0])
+    lines = (replace(line, wavelength=line.wavelength / (1.0 + share)) for line in instrument.emission_lines)
+    # steps that are wrong leave the first angle where it is; those of the phase's reflections tell by how much
+    item = items[best.phase.id]
+    at = d_to_two_theta(item.d_spacing, instrument.wavelength)
+    moved = -2.0 * share * np.degrees(np.tan(np.radians(0.5 * at)))
+    stretch = 1.0 + float(item.apparent @ ((at - first) * moved) / (item.apparent @ (at - first) ** 2))
+    stretched = replace(pattern, two_theta=first + (pattern.two_theta - first) / stretch)
+    trials = (
+        ("with another wavelength", pattern, replace(instrument, emission_lines=tuple(lines))),
+        ("with other steps of the axis", stretched, instrument),
+    )
+    found: list[_Searched] = []
+    for what, scan, optics in trials:
+        with_it = fit_and_search(scan, phases, optics, recipe.fit, recipe.identification, blank=blank)
+        names = tuple(phase.id for phase in with_it.phases if phase.decision == "detected")
+        if set(names) & fixed.keys() and explains(with_it.fit.gof_of_phases):
+            found.append(_Searched(what, names, with_it.fit.gof_of_phases))
+    return _Scaled(share, min(found, key=lambda each: each.gof)) if found else None
 
 
 def _part(pattern: Pattern, kept: BoolArray) -> Pattern:
