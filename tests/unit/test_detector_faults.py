@@ -87,6 +87,16 @@ def test_dead_time_is_said() -> None:
     assert "XRD_STRONG_REFLECTIONS_LOW" in codes(analyze(lost))
 
 
+@pytest.mark.parametrize("loss", [0.4, 1.0])
+def test_dead_time_is_said_where_few_reflections_show_it(loss: float) -> None:
+    """Widths and texture of a phase with one strong reflection take up most of what that lost."""
+    quartz = SpecimenModel(other={"quartz": 1.0})
+    pattern = simulate_pattern(quartz, XrdConditions(peak_counts=50_000.0), seed=3)[0]
+    lost = np.round(pattern.intensity / (1.0 + loss * pattern.intensity / pattern.intensity.max()))
+    assert "XRD_STRONG_REFLECTIONS_LOW" not in codes(analyze(pattern))
+    assert "XRD_STRONG_REFLECTIONS_LOW" in codes(analyze(changed(pattern, lost)))
+
+
 def _mixture(intensity_of: Callable[[Pattern], np.ndarray]) -> SampleResult:
     model = SpecimenModel(
         apatite=0.5, protein=0.2, other={"quartz": 0.3},
@@ -111,6 +121,30 @@ def test_a_pattern_without_its_background_weighs_no_crystals() -> None:
     share = found["quartz"].crystalline_weight_fraction
     assert share is not None
     assert abs(share.value - 0.375) < 0.03
+
+
+def _smooth(y: np.ndarray) -> np.ndarray:
+    return np.convolve(y, np.full(7, 1.0 / 7.0), mode="same")
+
+
+def _bare(y: np.ndarray) -> np.ndarray:
+    return np.asarray(np.maximum(y - rolling_background(_smooth(y), 0.02, 4.0), 0.0))
+
+
+@pytest.mark.parametrize("phase", ["calcite", "gypsum", "hydroxyapatite"])
+@pytest.mark.parametrize(
+    "exported",
+    [lambda y: 100.0 * y / y.max(), _smooth, lambda y: np.round(10_000.0 * y / y.max())],
+    ids=["normalised", "smoothed", "rounded"],
+)
+def test_a_background_that_was_taken_off_shows_on_any_scale(
+    phase: str, exported: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    model = SpecimenModel(other={phase: 0.7}, protein=0.3)
+    pattern = simulate_pattern(model, XrdConditions(peak_counts=30_000.0), seed=5)[0]
+    y = pattern.intensity
+    assert not background_subtracted(changed(pattern, exported(y)))
+    assert background_subtracted(changed(pattern, exported(_bare(y))))
 
 
 @pytest.mark.parametrize("counts", [20.0, 200.0, 50_000.0])
