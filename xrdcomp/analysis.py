@@ -40,7 +40,7 @@ from xrdcomp.refinement.model import Control, MeasuredAmorphous, measured_amorph
 from xrdcomp.refinement.threads import single_threaded
 from xrdcomp.results import Claim, ControlChart, FitResult, PhaseList, SampleResult, TgaResult
 from xrdcomp.search import search as searching
-from xrdcomp.search.report import late_start, without_numbers
+from xrdcomp.search.report import late_start, without_amounts, without_numbers
 from xrdcomp.search.search import Identification, start_phases
 from xrdcomp.stages import PathLike, PatternLike, RunLike, analyze_tga, as_pattern, as_run
 
@@ -187,16 +187,16 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
     if search is not None and sample.pattern is not None and sample.instrument is None:
         # The tube or the slits that fit better, where those that were assumed fit badly.
         optics = other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
-    other_tube = optics is not None and optics.tube
-    if other_tube:
-        found = PhaseList(without_numbers(phase, "another radiation explains the pattern") for phase in found)
+    if optics is not None:
+        reason = "another radiation explains the pattern"
+        found = PhaseList(without_numbers(phase, reason) if optics.tube else without_amounts(phase) for phase in found)
     thermal = analyze_curve(setup)
     with naming(*_files(sample.pattern, sample.tga)):
         quantities = quantify(setup, fit, thermal)
         composition = compose(
             fit, found, thermal, setup.recipe.composition,
             kind=setup.recipe.specimen.kind, internal_standard=setup.spike, known_scale=quantities.scale,
-            unidentified=search.unidentified_mass if search is not None else None, other_tube=other_tube,
+            unidentified=search.unidentified_mass if search is not None else None, other_optics=optics is not None,
             metal_share=search.metal_share if search is not None else 0.0,
         )  # fmt: skip
     holder: tuple[Diagnostic, ...] = ()

@@ -84,6 +84,9 @@ def test_slits_that_nobody_stated_are_recognised(apatite: float) -> None:
     result = analyze(silent, recipe=recipe)
     assert "XRD_OTHER_SLIT" in {d.code for d in result.messages}
     assert {claim.verdict for claim in result.claims} == {"inconclusive"}
+    assert result.phases["hydroxyapatite"].decision == "detected"
+    assert result.phases["hydroxyapatite"].weight_fraction is None
+    assert not result.composition.identifiable_sums, "nothing follows about amounts"
     told = analyze(silent, recipe=recipe.with_settings({"instrument.variable_slit": True}))
     assert "XRD_OTHER_SLIT" not in {d.code for d in told.messages}
     share = told.phases[0].weight_fraction

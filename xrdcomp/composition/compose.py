@@ -58,7 +58,7 @@ from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 XRD_NOT_USED = message_kind(
     "XRD_NOT_USED", "warning",
     "The pattern does not count: it shows none of the phases searched for and no amorphous scattering, or another "
-    "radiation explains it.",
+    "radiation, axis or slit explains it.",
     remedy="Measure longer, look at the unexplained peaks, check the radiation, add phases.",
     threshold="nothing detected and the sum of all amounts below 2 standard uncertainties",
     origin="a holder and its air have no composition",
@@ -595,14 +595,14 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     internal_standard: InternalStandard | tuple[str, float] | None = None,
     known_scale: tuple[float, float] | None = None,
     unidentified: tuple[float, float] | None = None,
-    other_tube: bool = False,
+    other_optics: bool = False,
     metal_share: float = 0.0,
 ) -> Composition:
     """Composition as `xrdcomp.stages.compose` describes it, without the messages of the rules.
 
-    `kind` is ``specimen.kind``; by itself a specimen is tissue where a biomineral was found. With `other_tube` the
-    pattern does not count, because another radiation than that of the fit explains it. `metal_share` is the share of
-    the unidentified crystals that may be a holder's metal, and no part of the specimen.
+    `kind` is ``specimen.kind``; by itself a specimen is tissue where a biomineral was found. With `other_optics` the
+    pattern does not count, because another radiation, axis or slit than that of the fit explains it. `metal_share` is
+    the share of the unidentified crystals that may be a holder's metal, and no part of the specimen.
 
     Its `consistency` holds what the two instruments say of each other; the rules of `xrdcomp.checks.composition` turn
     that into messages. Of `fit` its `amounts` are used; of `phases` a phase that was not detected adds no mass.
@@ -632,7 +632,7 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
                 "its id and fraction, and that the pattern is of the spiked powder."
             )
             messages, standard = (*messages, STANDARD_UNSEEN(text, fraction=standard.fraction)), None
-    useless = fit is not None and (other_tube or fit.quality == "useless")
+    useless = fit is not None and (other_optics or fit.quality == "useless")
     silent = unidentified is None and standard is None
     doubtful = False
     if fit is not None and fit.quality != "describes" and standard is None:
@@ -648,10 +648,10 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
             "holder, measure longer, look at the unexplained peaks, check the radiation, and add the phases that are "
             "there."
         )
-        if other_tube:
+        if other_optics:
             text = (
-                "Another radiation than that of the fit explains the pattern: until it is stated diffraction says "
-                "nothing of the composition."
+                "Another radiation, axis or slit than that of the fit explains the pattern: until it is stated "
+                "diffraction says nothing of the composition."
             )
         nothing = XRD_NOT_USED(text)
         messages, amounts = (*messages, nothing), None

@@ -218,6 +218,11 @@ def without_numbers(item: PhaseResult, reason: str) -> PhaseResult:
     return replace(item, weight_fraction=None, crystalline_weight_fraction=None)
 
 
+def without_amounts(item: PhaseResult) -> PhaseResult:
+    """Report of a phase in a fit that says what is there, but not how much: no amount, no limit."""
+    return replace(item, weight_fraction=None, crystalline_weight_fraction=None, detection_limit=None)
+
+
 def _total(fit: Refinement, told: Findings) -> float:
     """Everything in the beam on the scale of the amounts, unknown crystals included."""
     foreign = told.unidentified.mass if told.unidentified is not None else 0.0
