@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Instrument, Phase
@@ -29,8 +30,7 @@ _B_STD_MIN = 0.05  # Å²
 _ELEMENT_B_STD = 0.3  # Å², of each element: refinements of one compound differ by so much
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitParameter:
+class FitParameter(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One non-linear parameter of the fit: start, hard limits, Gaussian prior, whose width is a typical change."""
 
     id: ParameterId
@@ -98,8 +98,11 @@ class ParameterTable:
     def with_values(self, values: Mapping[str, float]) -> ParameterTable:
         """Return a copy that starts at other values (clipped to the limits)."""
         limited = [float(min(max(values.get(i.name, i.value), i.low), i.high)) for i in self.items]
-        pairs = zip(self.items, limited, strict=True)
-        return replace(self, items=tuple(i if i.value == value else replace(i, value=value) for i, value in pairs))
+        moved = (
+            i if i.value == value else msgspec.structs.replace(i, value=value)
+            for i, value in zip(self.items, limited, strict=True)
+        )
+        return replace(self, items=tuple(moved))
 
     def to_lmfit(self) -> lmfit.Parameters:
         """Return lmfit Parameters, which `from_lmfit` takes back after changes."""
@@ -123,10 +126,10 @@ class ParameterTable:
         items = []
         for item in self.items:
             if (p := params.get(item.name)) is None:
-                items.append(replace(item, vary=False))
+                items.append(msgspec.structs.replace(item, vary=False))
                 continue
             vary, low, high = bool(p.vary) and not p.expr, float(p.min), float(p.max)
-            items.append(replace(item, value=float(p.value), vary=vary, low=low, high=high))
+            items.append(msgspec.structs.replace(item, value=float(p.value), vary=vary, low=low, high=high))
         table = ParameterTable(tuple(items))
         if not any(params[name].expr for name in params):
             return table

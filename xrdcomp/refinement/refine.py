@@ -147,7 +147,7 @@ def _rough_fit(
     costs = []
     problem: LeastSquares | None = None
     for start, model in zip(starts, models, strict=True):
-        held = ParameterTable(tuple(replace(item, vary=False) for item in start.items))
+        held = ParameterTable(tuple(msgspec.structs.replace(item, vary=False) for item in start.items))
         problem = LeastSquares(model, held, rough, like=problem)
         costs.append(problem.state(np.empty(0)).cost)
     best = int(np.argmin(costs))
@@ -378,8 +378,10 @@ class Refinement(FittedModel):
         for item in self.table.with_values(solution.values).items:
             if item.id.kind == "sample_displacement_mm":
                 std, start = float(np.degrees(2.0 * item.prior_std / radius)), float(known + shift)
-                item = replace(item, value=start, low=-2.0, high=2.0, prior_std=std, prior_mean=known)
-                item = replace(item, id=ParameterId(kind="zero_shift"), unit="deg", meaning="observed - true")
+                item = msgspec.structs.replace(
+                    item, id=ParameterId(kind="zero_shift"), value=start, low=-2.0, high=2.0, prior_std=std,
+                    prior_mean=known, unit="deg", meaning="observed - true",
+                )  # fmt: skip
             items.append(item)
         other = ParameterTable(tuple(items))
         trial = minimize(self.model, other, self.points, max_iterations=12, tolerance=1e-3, bare=True)
@@ -452,7 +454,7 @@ class Refinement(FittedModel):
                     allowed = phase.cell_tolerance.get(item.id.axis, (-np.inf, np.inf))
                     one = max(map(abs, allowed)) <= _ONE_CELL
                     value = item.value if one else self.solution.values.get(item.name, item.value)
-                    item = replace(item, value=value, vary=False)
+                    item = msgspec.structs.replace(item, value=value, vary=False)
                 items.append(item)
         return self._refined(self.phases, items)
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import repeat
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from xrdcomp.data import Instrument, Pattern, Phase
@@ -122,7 +123,9 @@ class SeriesEngine:
         """Engine of a finished common fit; `x` is the grid."""
         first = int(np.searchsorted(x, common.points.two_theta[0]))
         inside = slice(first, first + len(common.points))
-        items = tuple(replace(i, vary=i.vary and (free == "all" or i.id.kind in free)) for i in common.table.items)
+        items = tuple(
+            msgspec.structs.replace(i, vary=i.vary and (free == "all" or i.id.kind in free)) for i in common.table.items
+        )
         table = ParameterTable(items)
         names = [i.name for i in common.table.free if i.name not in {j.name for j in table.free}]
         _, slopes = common.model.evaluate(common.solution.values, frozenset(names))
