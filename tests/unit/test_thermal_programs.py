@@ -383,6 +383,39 @@ def test_char_of_embedded_bone_is_not_that_of_protein(resin: Pool, organic: floa
     assert low <= organic <= high
 
 
+def charring_on() -> list[Pool]:
+    """Bone whose protein goes on charring, in an inert gas."""
+    return [*bone(organic=0.20), *(Pool(mass=0.02, peak_c=t, energy_kj=150, order=2, char=0.22) for t in (470, 560))]
+
+
+@pytest.mark.parametrize("told", ["unknown", "air"])
+def test_char_that_nothing_burns_is_in_the_interval_whatever_was_told(told: Atmosphere) -> None:
+    run = replace(make(charring_on(), Programme(gas="nitrogen")).run, atmosphere=told)
+    result = analyze_tga(run, NO_BUOYANCY)
+    assert "TGA_GAS_DOUBTED" in {message.code for message in result.messages}
+    low, high = compose(result)["organic"].ci95
+    assert low <= 0.24 <= high
+
+
+@pytest.mark.parametrize("char", [0.02, 0.28])
+def test_one_reaction_in_nitrogen_may_be_chitin_or_an_acrylic(char: float) -> None:
+    pools = [
+        *(replace(p, mass=0.6 * p.mass) for p in bone(organic=0.05)),
+        Pool(mass=0.4, peak_c=378, energy_kj=195, char=char),
+    ]
+    low, high = compose(analyze_tga(make(pools, Programme(gas="nitrogen")).run, NO_BUOYANCY))["organic"].ci95
+    assert low <= 0.43 <= high
+
+
+def test_sugar_that_goes_before_the_end_of_the_water_may_be_no_water() -> None:
+    sugar = [Pool(mass=0.10, peak_c=224, energy_kj=220), Pool(mass=0.08, peak_c=480, energy_kj=140)]
+    pools = [*(replace(p, mass=0.82 * p.mass) for p in bone()), *sugar]
+    composition = compose(analyze_tga(make(pools, Programme()).run, NO_BUOYANCY))
+    low, high = composition["water"].ci95
+    assert low <= 0.082 <= high
+    assert composition["organic"].ci95[1] >= 0.18 + 0.82 * 0.25 - 0.005
+
+
 def test_fat_in_nitrogen_beside_bone_is_more_than_hydroxides_lose() -> None:
     fatty = [*bone(organic=0.02, water=0.05), Pool(mass=0.42, peak_c=405, energy_kj=190, char=0.02)]
     result = analyze_tga(make(fatty, Programme(gas="nitrogen")).run, NO_BUOYANCY)
