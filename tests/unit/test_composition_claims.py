@@ -92,7 +92,7 @@ def test_an_apatite_without_room_beside_unknown_crystals_is_not_left_open() -> N
     without = present(0.001)
     assert without.probability is not None
     assert without.probability < 0.1
-    assert "leaves room for no more than" in without.statement
+    assert "no phase explains allows at most" in without.statement
     assert present(0.2).probability == 0.5
     assert present(0.001, tested=True).probability == 0.5
     assert present(None).probability == 0.5
@@ -146,7 +146,7 @@ def test_a_member_of_small_probability_leaves_nothing_open(probability: float | 
             "fluorapatite",
             False,
             "supported",
-            "family is not determined, the reflections of fluorapatite",
+            "family is not determined, because the reflections of fluorapatite",
         ),
         ("hydroxyapatite", "chlorapatite", True, "supported", "Crystalline hydroxyapatite was found: "),
         ("fluorapatite", "hydroxyapatite", False, "supported", "fitted as fluorapatite"),

@@ -263,4 +263,4 @@ def test_phases_found_beside_the_named_ones_are_told() -> None:
     assert report.decision == "inconclusive"
     assert report.weight_fraction is None
     text = next(d.text for d in ghost.messages if d.code == "XRD_PHASE_INCONCLUSIVE")
-    assert "its reflections do not show" in text
+    assert "its reflections do not appear" in text

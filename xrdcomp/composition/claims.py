@@ -60,7 +60,7 @@ def evaluate_claims(
     inconclusive. AnalysisError for a phase without the rule by which it was decided.
     """
     if composition.consistency is not None and composition.consistency.impossible:
-        return undecided_claims("pattern and thermogravimetric run cannot be of one specimen")
+        return undecided_claims("pattern and thermogravimetric run cannot come from the same specimen")
     own = tuple(phase for phase in phases if phase.id != internal_standard)
     specimen = _Specimen(composition=composition, phases=own, recipe=recipe, unexplained=unexplained)
     findings = (specimen.present(), specimen.only(), specimen.minor(), specimen.mostly_organic())
@@ -96,10 +96,10 @@ def without_poor_fits(claims: tuple[Claim, ...], fit: FitResult | None, *, doubt
         figures = f"goodness of fit {fit.gof:.1f}, Rwp {100 * fit.rwp:.0f} %"
         reason = f"The fit does not describe the pattern ({figures})"
     elif fit is not None and doubtful:
-        reason = "Another radiation or other slits than those assumed explain the pattern"
+        reason = "A radiation or slits other than those assumed explain the pattern"
     if not reason:
         return claims
-    reason += ", so nothing follows."
+    reason += ", so no conclusion can be drawn."
     return tuple(
         Claim(id=claim.id, verdict="inconclusive", probability=None, statement=f"{reason} {claim.statement}")
         for claim in claims
@@ -269,19 +269,19 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             limit = "detection limit unknown" if least is None else f"detection limit {_percent(least)}"
             if self.possible:
                 apatite = f"An apatite is present (P = {presence_probability(self.asked):.3f})"
-                share = f"that it is hydroxyapatite has P = {self.hydroxyl_share:.2g} by cell and intensities"
+                share = f"by cell and intensities it is hydroxyapatite with P = {self.hydroxyl_share:.2g}"
                 return probability, f"{self.member(amount)}; {limit}. {apatite}; {share}."
             if probability == 0.5:
                 return probability, f"Crystalline hydroxyapatite is neither shown nor excluded; {limit}. Count longer."
             if least is None and self.most is not None:
-                text = "No crystalline hydroxyapatite was found; what no phase explains leaves room for no more than"
+                text = "No crystalline hydroxyapatite was found; the intensity that no phase explains allows at most"
                 return probability, f"{text} {self.on_basis(self.most)}."
-            seen = f"the amount that would have been seen with {100 * power:.0f} % probability"
+            seen = f"the amount that would have been detected with {100 * power:.0f} % probability"
             return probability, f"No crystalline hydroxyapatite was found; {limit} of the specimen, {seen}."
         if self.phases:
             return None, f"{_NOT_ASKED}, so its presence is open."
         if self.composition.components.get(_APATITE) is None:
-            return (None, "Without diffraction, crystalline hydroxyapatite cannot be told from amorphous mineral.")
+            return (None, "Without diffraction, crystalline and amorphous mineral cannot be distinguished.")
         text = f"Probability of more than {_percent(_VISIBLE)} hydroxyapatite; found {amount}."
         return float((self.draws(_APATITE) > _VISIBLE).mean()), text
 
@@ -297,7 +297,7 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             if not (hydroxyl and _is_hydroxyl(phase)) and _may_be_main(phase, self.hydroxyl_share)
         ]
         if unlike:
-            text += "; its member of the apatite family is not determined, "
+            text += "; the member of the apatite family is not determined, because "
             text += f"the reflections of {', '.join(unlike)} coincide"
         if self.is_another_member and any(map(_is_hydroxyl, self.asked)):
             text += "; its cell or its intensities are not those of hydroxyapatite"
@@ -313,7 +313,7 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         present = self.presence
         if present is None or not others:
             missing = "No search for other crystalline phases was made" if not others else _NOT_ASKED
-            return None, f"{missing}, so nothing can be said of its being the only one."
+            return None, f"{missing}, so it is not known whether it is the only one."
         rule = _rule(self.phases)
         found = [phase for phase in others if phase.decision == "detected"]
         if found:
@@ -343,18 +343,18 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         stated = [phase.detection_limit for phase in others if phase.detection_limit is not None]
         if limits := [limit for limit in stated if limit < 1]:
             text += f"; detection limits {_percent(min(limits))} to {_percent(max(limits))} of the specimen "
-            text += f"(median {_percent(float(np.median(limits)))}), level asked {_percent(level)}"
+            text += f"(median {_percent(float(np.median(limits)))}), required level {_percent(level)}"
         blind = [p.name or p.id for p in others if p.detection_limit is None or p.detection_limit > level]
         if blind:
             shown = ", ".join(blind[:5]) + (f" and {len(blind) - 5} more" if len(blind) > 5 else "")
             text += f"; {_percent(level)} of {shown} could have escaped"
         text += "; hydroxyapatite itself was not found either." if present < 0.5 else "."
         if self.is_another_member:
-            text += " The apatite that was found is fitted as another member of its family than hydroxyapatite."
+            text += " The apatite that was found is fitted as a member of the family other than hydroxyapatite."
         if self.unexplained:
-            text += f" But {self.unexplained} peak(s) belong to none of them: to another phase, or to the holder."
+            text += f" But {self.unexplained} peak(s) belong to none of them, but to another phase or to the holder."
         if not_searched:
-            text += " That is a narrow search: what was not searched for could be there."
+            text += " This is a narrow search; other phases could be there."
         return present * none_other, text
 
     def minor(self) -> _Finding:
@@ -363,14 +363,14 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.presence is not None and (self.presence < 0.5 or (self.presence == 0.5 and not self.possible)):
             what = "none was found" if self.presence < 0.5 else "it is neither shown nor excluded"
             what = "the apatite that was found is another member of its family" if self.possible else what
-            return None, f"That hydroxyapatite is the minor component presupposes it; {what}."
+            return None, f"Hydroxyapatite can be the minor component only if it is present; {what}."
         if asked and self.composition.components.get(_APATITE) is not None:
             probability = float((self.draws(_APATITE) < limit).mean())
             amount = self.quantity(_APATITE)
             if not self.is_another_member:
-                return probability, f"Crystalline hydroxyapatite {amount}, against {100 * limit:.0f} wt%."
-            text = f"Crystalline apatite, fitted as another member of its family than hydroxyapatite, {amount}"
-            return probability, f"{text}, against {100 * limit:.0f} wt%, if it is hydroxyapatite."
+                return probability, f"Crystalline hydroxyapatite {amount}; the limit is {100 * limit:.0f} wt%."
+            text = f"Crystalline apatite, fitted as a member of the family other than hydroxyapatite, {amount}"
+            return probability, f"{text}; the limit is {100 * limit:.0f} wt% if it is hydroxyapatite."
         single = self.composition.runs[0] if self.composition.runs else self.composition
         if single.consistency is not None and single.consistency.tga and "total_mineral" in single.identifiable_sums:
             mineral = self.draws(_APATITE, "amorphous_mineral", "other_crystalline")
@@ -378,7 +378,7 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             text = f"All mineral without carbonate is {self.on_basis(float(mineral.mean()))}"
             if at_least < self.recipe.supported_above:
                 return None, f"{text}; how much of it is crystalline needs diffraction."
-            below = f"hydroxyapatite is below {100 * limit:.0f} wt% whatever part of it is crystalline."
+            below = f"hydroxyapatite is below {100 * limit:.0f} wt%, whatever part of the mineral is crystalline."
             return at_least, f"{text}, so {below}"
         unknown = "These measurements do not determine the amount of hydroxyapatite."
         return None, unknown if asked else f"{_NOT_ASKED}, so its amount is open."
@@ -387,19 +387,20 @@ class _Specimen(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """More than half is organic: by its draws, or refuted because all that is not crystalline is less."""
         limit = self.recipe.organic_above
         if self.composition.components.get("organic") is not None:
-            text = f"Organic {self.quantity('organic')}, against {100 * limit:.0f} wt%."
+            text = f"Organic matter {self.quantity('organic')}; the limit is {100 * limit:.0f} wt%."
             return float((self.draws("organic") > limit).mean()), text
         if "non_crystalline" not in self.composition.identifiable_sums:
-            return None, "These measurements do not determine the organic part."
+            return None, "These measurements do not determine the organic matter."
         soft = self.draws("organic", "water", "amorphous_mineral")
         at_most = float((soft > limit).mean())
         rest = self.composition.identifiable_sums["non_crystalline"]
         text = f"Everything not crystalline is {self.on_basis(rest.value)}"
         if at_most <= self.recipe.refuted_below:
-            return at_most, f"{text}, so organic cannot exceed {100 * limit:.0f} wt%."
+            return at_most, f"{text}, so organic matter cannot exceed {100 * limit:.0f} wt%."
         kind = self.composition.consistency.kind if self.composition.consistency is not None else "tissue"
         others = "water" if kind == "tissue" else "water, glass and silica"
-        return None, f"{text}; X-rays alone do not separate organic from {others}. Add a thermogravimetric run."
+        text += f"; X-rays alone do not distinguish organic matter from {others}. Add a thermogravimetric run."
+        return None, text
 
 
 def _amount(phase: PhaseResult) -> str:

@@ -57,55 +57,58 @@ from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 XRD_NOT_USED = message_kind(
     "XRD_NOT_USED", "warning",
-    "The pattern does not count: it shows none of the phases searched for and no amorphous scattering, or another "
-    "radiation, axis or slit explains it.",
+    "The pattern was not used, because it shows none of the phases searched for and no amorphous scattering, or "
+    "because another radiation, axis or slit explains it.",
     remedy="Measure longer, look at the unexplained peaks, check the radiation, add phases.",
     threshold="nothing detected and the sum of all amounts below 2 standard uncertainties",
-    origin="a holder and its air have no composition",
+    origin="an empty holder has no composition",
 )  # fmt: skip
 TGA_NOT_USED = message_kind(
     "TGA_NOT_USED", "warning",
-    "The losses of the run could not be assigned to water, organic and carbonate: it does not count.",
+    "The run was not used, because its losses could not be assigned to water, organic matter and carbonate.",
     remedy="Check range and atmosphere of the run, or set the windows in the recipe.",
 )  # fmt: skip
 ORGANIC_OPEN = message_kind(
     "FUSION_ORGANIC_OPEN", "info",
-    "Nothing but its temperatures says that a loss is organic matter: the interval holds the other reading too.",
-    remedy='Measure diffraction, or set specimen.kind = "tissue" where it is tissue.',
-    threshold="organic below 8 % of the dry specimen; narrow losses; in an inert gas up to 30 % left, no peak of CO2",
+    "A loss is assigned to organic matter by its temperatures alone; the interval includes the alternatives.",
+    remedy='Measure a diffraction pattern, or set specimen.kind = "tissue" if it is tissue.',
+    threshold="organic matter below 8 % of the dry specimen; narrow losses; in an inert gas a residue of up to 30 % "
+    "and no peak of CO2",
     origin="sepiolite, zeolites and cement by published steps; epoxy, poly(vinyl chloride) and chitin with their char",
 )  # fmt: skip
 CRYSTAL_WATER_OPEN = message_kind(
     "FUSION_CRYSTAL_WATER_OPEN", "warning",
-    "Part of the water goes as one narrow reaction: crystal water, water and CO2 of a hydrogencarbonate, or a liquid "
-    "that evaporates. The interval of the water reaches down by it, those of the mineral and the organic up.",
-    remedy="Measure diffraction, which shows the crystals.",
-    threshold="1 % above its valleys, half of it within 18 °C at 150 °C (elsewhere as T²), 110 to 215 °C at 10 K/min",
+    "Part of the water is lost in one narrow reaction: crystal water, water and CO2 of a hydrogencarbonate, or a "
+    "liquid that evaporates. The interval of the water is extended downwards by it, those of mineral and organic "
+    "matter upwards.",
+    remedy="Measure a diffraction pattern, which shows the crystals.",
+    threshold="1 % above the minima beside it, half of it within 18 °C at 150 °C (proportional to T² at other "
+    "temperatures), 110 to 215 °C at 10 K/min",
     origin="gypsum, brushite, newberyite, whewellite, hydrogencarbonates by published kinetics; simulated moisture",
 )  # fmt: skip
 TAKEN_FOR_TISSUE = message_kind(
     "SPECIMEN_TAKEN_FOR_TISSUE", "info",
-    "A mineral of tissue was found, and nothing but that says that the amorphous matter is tissue. Values read it as "
-    "organic matter, water and amorphous mineral; intervals, standard uncertainties and claims hold glass, silica and "
-    "polymers as well.",
+    "A mineral of tissue was found, which is the only evidence that the amorphous matter is tissue. Values assume "
+    "organic matter, water and amorphous mineral; intervals, standard uncertainties and claims allow for glass, silica "
+    "and polymers as well.",
     remedy='Set specimen.kind = "tissue" for tissue, "unknown" for synthetic mixtures, rocks and soils, or measure '
     "thermogravimetry.",
 )  # fmt: skip
 SMALL_CRYSTALS = message_kind(
     "XRD_SMALL_CRYSTALS_OR_AMORPHOUS", "warning",
-    "No phase was found, and amorphous scattering as it is known does not describe the broad maxima: they may be "
-    "reflections of crystals of a few nanometres. The interval of the crystals reaches all of the specimen.",
-    remedy="Name the phase (phases), or measure amorphous matter of the kind and pass fit.amorphous_patterns.",
-    threshold="4 % of the intensity left beyond counting",
+    "No phase was found, and no known amorphous scattering describes the broad maxima, which may be reflections of "
+    "crystals of a few nanometres. The interval of the crystals extends to the whole specimen.",
+    remedy="Name the phase (phases), or measure amorphous matter of this kind and pass fit.amorphous_patterns.",
+    threshold="4 % of the intensity unexplained, beyond counting",
     origin="simulated glasses, polymers and tissues, measured obsidian and fulvic acid leave at most 3 %, oxides of "
     "2 nm 6 % and more",
 )  # fmt: skip
 STANDARD_UNSEEN = message_kind(
     "COMPOSITION_STANDARD_UNSEEN", "error",
-    "The internal standard does not show in the pattern: nothing can be weighed against it.",
-    remedy="Check its id and fraction, and that the pattern is of the spiked powder.",
+    "The internal standard is not visible in the pattern, so that no amount can be referred to it.",
+    remedy="Check its id and fraction, and that the pattern is that of the spiked powder.",
     threshold="amount below 2 standard uncertainties",
-    origin="a spike of one per cent stands tens of them above nothing",
+    origin="the amount of a one per cent spike is tens of standard uncertainties",
 )  # fmt: skip
 
 SUMS: Mapping[str, tuple[int, ...]] = {
@@ -614,9 +617,9 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         thermal = thermal_evidence(tga)
         if thermal is None:
             text = (
-                f"What the thermal curve loses (steps: {len(tga.steps)}) could not be assigned to water, organic "
-                "and carbonate, so it says nothing of the composition. Check the range and the atmosphere of the "
-                "run, or set the windows in the recipe."
+                f"The losses of the thermal run (steps: {len(tga.steps)}) could not be assigned to water, organic "
+                "matter and carbonate, so that the run was not used for the composition. Check the range and the "
+                "atmosphere of the run, or set the windows in the recipe."
             )
             messages = (TGA_NOT_USED(text, steps=len(tga.steps)),)
     standard = internal_standard
@@ -627,9 +630,9 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
         index = amounts.names.index(standard.id)
         if amounts.amounts[index] < 2.0 * np.sqrt(max(float(amounts.covariance[index, index]), 0.0)):
             text = (
-                f"The internal standard {standard.id} does not show in the pattern, though {100 * standard.fraction:g} "
-                "wt% were said to be weighed in: shares are those of the powder as measured, without a standard. Check "
-                "its id and fraction, and that the pattern is of the spiked powder."
+                f"The internal standard {standard.id} is not visible in the pattern, although "
+                f"{100 * standard.fraction:g} wt% were stated to be weighed in. Fractions are those of the measured "
+                f"powder, without a standard. {STANDARD_UNSEEN.remedy}"
             )
             messages, standard = (*messages, STANDARD_UNSEEN(text, fraction=standard.fraction)), None
     useless = fit is not None and (other_optics or fit.quality == "useless")
@@ -644,14 +647,14 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     if amounts is not None and (useless or ((silent or doubtful) and not shows_something(amounts, phases))):
         text = (
             "The pattern shows none of the phases that were searched for beyond doubt, and no amorphous scattering "
-            "that stands out of the background: diffraction says nothing of the composition. If this is no empty "
+            "above the background, so that it was not used for the composition. If this is not an empty "
             "holder, measure longer, look at the unexplained peaks, check the radiation, and add the phases that are "
             "there."
         )
         if other_optics:
             text = (
-                "Another radiation, axis or slit than that of the fit explains the pattern: until it is stated "
-                "diffraction says nothing of the composition."
+                "A radiation, axis or slit other than that of the fit explains the pattern; until it is stated, the "
+                "pattern is not used for the composition."
             )
         nothing = XRD_NOT_USED(text)
         messages, amounts = (*messages, nothing), None
@@ -693,9 +696,10 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
     stated = found.components.get("organic") or found.identifiable_sums.get("organic_and_water")
     if kind == "auto" and thermal is None and biomineral and stated is not None:
         minerals = ", ".join(phase.name for phase in phases if phase.facts.biomineral and phase.decision == "detected")
-        text = f"{minerals or 'A mineral of tissue'} was found: values read amorphous matter as that of tissue, "
-        text += "organic matter, water and amorphous mineral; intervals and claims hold glass, silica and polymers as "
-        text += f"well, which X-rays alone do not tell from it. {TAKEN_FOR_TISSUE.remedy}"
+        text = f"{minerals or 'A mineral of tissue'} was found. Values therefore assume that the amorphous matter is "
+        text += "that of tissue: organic matter, water and amorphous mineral. Intervals and claims allow for glass, "
+        text += "silica and polymers as well, which X-rays alone do not distinguish from it. "
+        text += TAKEN_FOR_TISSUE.remedy
         messages = (*messages, TAKEN_FOR_TISSUE(text))
     if tga is not None and thermal is not None and kind != "tissue":
         found = _with_silicates(found, tga, biomineral=biomineral, alone=fit is None)
@@ -708,9 +712,9 @@ def compose(  # noqa: PLR0913 - one keyword for each thing that is known besides
 def _on_small_crystals(left_over: float) -> tuple[Diagnostic, ...]:
     """Message on broad maxima that may be crystals: `left_over` is the share of the intensity left by the fit."""
     text = (
-        f"No phase was found, and amorphous scattering leaves {100 * left_over:.0f} % of the intensity: the broad "
-        "maxima may be reflections of crystals of a few nanometres, and the interval of the crystals reaches all of "
-        f"the specimen. {SMALL_CRYSTALS.remedy}"
+        f"No phase was found, and amorphous scattering leaves {100 * left_over:.0f} % of the intensity unexplained. "
+        "The broad maxima may be reflections of crystals of a few nanometres, so that the interval of the crystals "
+        f"extends to the whole specimen. {SMALL_CRYSTALS.remedy}"
     )
     return (SMALL_CRYSTALS(text, left=left_over),)
 
@@ -748,12 +752,12 @@ def _with_other_reading(found: Composition, tga: TgaResult) -> tuple[Composition
     sums = widened(found.identifiable_sums, dry=dry)
     notes: tuple[Diagnostic, ...] = ()
     if (reached := components["organic"]) is not None and max(less, more) > 0.0:
-        text = f"By thermogravimetry alone {tga.nature_reason}: the interval of the organic reaches from "
-        text += f"{100 * reached.low:.1f} to {100 * reached.high:.1f} wt%. {ORGANIC_OPEN.remedy}"
+        text = f"The organic matter is assigned by thermogravimetry alone: {tga.nature_reason}. Its interval therefore "
+        text += f"extends from {100 * reached.low:.1f} to {100 * reached.high:.1f} wt%. {ORGANIC_OPEN.remedy}"
         notes += (ORGANIC_OPEN(text, less=less, more=more),)
     if crystal_water > 0.0:
-        text = f"{100 * crystal_water:.1f} % of the water go in one narrow reaction: crystal water, water and CO2 "
-        text += f"of a hydrogencarbonate, or a liquid that evaporates. {CRYSTAL_WATER_OPEN.remedy}"
+        text = f"{100 * crystal_water:.1f} wt% of the water are lost in one narrow reaction: crystal water, water and "
+        text += f"CO2 of a hydrogencarbonate, or a liquid that evaporates. {CRYSTAL_WATER_OPEN.remedy}"
         notes += (CRYSTAL_WATER_OPEN(text, less=crystal_water),)
     widened_sums = {name: value for name, value in sums.items() if value is not None}
     other = widened(found.other_basis, dry=not dry)

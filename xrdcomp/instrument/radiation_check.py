@@ -50,31 +50,31 @@ _SCALES = tuple(
 OTHER_RADIATION = message_kind(
     "XRD_OTHER_RADIATION",
     "warning",
-    "The file states no wavelength, and another tube than the copper that was assumed explains the pattern; until it "
-    "is stated nothing follows about phases and amounts.",
-    remedy="Give the radiation of the tube that is named.",
+    "The file states no wavelength, and a tube other than the assumed copper explains the pattern; until it is stated, "
+    "no conclusion on phases and amounts can be drawn.",
+    remedy="State the radiation of the tube named in the text.",
     threshold="goodness of fit above 2 with copper, of whose excess χ² the other tube leaves less than a quarter; or "
-    "the six strongest reflections of a phase in place and ratio",
-    origin="judgement; reflections met by chance scatter by χ² of 2 and more about their ratio",
+    "the six strongest reflections of a phase at the right positions and in the right ratio",
+    origin="judgement; reflections that match by chance scatter by χ² of 2 and more about their ratio",
 )
 FILE_RADIATION_FITS = message_kind(
     "XRD_FILE_RADIATION_FITS",
     "error",
-    "The radiation that the user states is not that of the file, and with that of the file the pattern is explained: "
-    "nothing that rests on the stated one may be used.",
-    remedy="Leave the radiation or the wavelength out.",
+    "The radiation stated by the user is not that of the file, and that of the file explains the pattern. Do not use "
+    "any result obtained with the stated one.",
+    remedy="Omit the radiation or the wavelength.",
     threshold="goodness of fit above 2 as stated, of whose excess χ² the file's radiation leaves less than a quarter",
     origin="judgement, as for another tube",
 )
 STATED_RADIATION_WRONG = message_kind(
     "XRD_STATED_RADIATION_WRONG",
     "error",
-    "With the radiation that file or settings state no phase is found, and a search with another tube explains the "
-    "pattern: nothing that rests on the stated one may be used.",
-    remedy="Give the radiation of the tube that is named, if the diffractometer had it.",
+    "No phase is found with the radiation stated in the file or the settings, and a search with another tube explains "
+    "the pattern. Do not use any result obtained with the stated one.",
+    remedy="State the radiation of the tube named in the text, if the diffractometer had it.",
     threshold="goodness of fit above 2 as stated and no phase detected; with the other tube phases are detected, not "
-    "cubic ones alone, and less than a quarter of the excess χ² is left",
-    origin="judgement, as for another tube; the one edge of a cubic cell fits any wavelength",
+    "only cubic ones, and less than a quarter of the excess χ² remains",
+    origin="judgement, as for another tube; the single edge of a cubic cell can be fitted with any wavelength",
 )
 AXIS_SCALED = message_kind(
     "XRD_AXIS_SCALED",
@@ -91,8 +91,8 @@ AXIS_SCALED = message_kind(
 OTHER_SLIT = message_kind(
     "XRD_OTHER_SLIT",
     "warning",
-    "Slits that open with the angle explain a pattern that was taken for one of fixed slits; until they are stated "
-    "nothing follows about amounts.",
+    "Slits that open with the angle explain a pattern for which fixed slits were assumed; until they are stated, no "
+    "conclusion on amounts can be drawn.",
     remedy="Set instrument.variable_slit to true.",
     threshold="goodness of fit above 1.5 with fixed slits, of whose excess χ² automatic ones leave less than a quarter",
     origin="judgement",
@@ -140,9 +140,9 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
         trial = with_it.fit.gof_of_phases
         if explains(trial):
             text = (
-                f"As stated by the user, the radiation leaves {gof:.1f} times the scatter of counting; that of the "
-                f"file ({own.wavelength:.5f} Å) leaves {trial:.1f} times. The file is right: leave the option out. "
-                "Nothing that rests on the stated radiation may be used."
+                f"With the radiation stated by the user the residual is {gof:.1f} times the scatter of counting, with "
+                f"that of the file ({own.wavelength:.5f} Å) {trial:.1f} times. The file is right; omit the option. "
+                "Do not use any result obtained with the stated radiation."
             )
             return OtherOptics(FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial), tube=True)
     assumed = radiation_is_assumed(pattern, given)
@@ -152,9 +152,9 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
             best = min(tried, key=lambda name: tried[name])
             if explains(tried[best]):
                 text = (
-                    f"The file states no wavelength. With the copper Kα that was assumed the fit leaves {gof:.1f} "
-                    f"times the scatter of counting, with {best} {tried[best]:.1f} times: the tube was probably that. "
-                    f"Give the radiation as {best}; until then nothing follows about phases and amounts."
+                    f"The file states no wavelength. With the assumed copper Kα the residual is {gof:.1f} times the "
+                    f"scatter of counting, with {best} {tried[best]:.1f} times; this was probably the tube. "
+                    f"State the radiation as {best}; until then no conclusion on phases and amounts can be drawn."
                 )
                 message = OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best])
                 return OtherOptics(message, tube=True)
@@ -165,10 +165,10 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
                 tube, score = met
                 phase, z = score.phase, score.z
                 text = (
-                    "The file states no wavelength, and with the copper Kα that was assumed nothing is found. With "
-                    f"{tube} the {_REFLECTIONS} strongest reflections of {phase.name.lower()} lie in place and ratio "
-                    f"(z = {z:.0f}): the tube was probably that. Give the radiation as {tube}; until then nothing "
-                    "follows about phases and amounts."
+                    "The file states no wavelength, and with the assumed copper Kα no phase is found. With "
+                    f"{tube} the {_REFLECTIONS} strongest reflections of {phase.name.lower()} have the right positions "
+                    f"and ratio (z = {z:.0f}); this was probably the tube. State the radiation as {tube}; until then "
+                    "no conclusion on phases and amounts can be drawn."
                 )
                 message = OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z)
                 return OtherOptics(message, tube=True)
@@ -181,10 +181,10 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
         if found is not None and explains(found.gof):
             without = "with copper, which was assumed," if assumed else "as stated"
             text = (
-                f"With {found.tube} the pattern is {', '.join(found.phases)}; {without} ({now:.5f} Å) no phase is "
-                f"found. The tube was probably that: what no phase explains falls from {gof:.1f} to {found.gof:.1f} "
-                f"times the scatter of counting. Give the radiation as {found.tube} if it was; until then nothing "
-                "follows about phases and amounts."
+                f"With {found.tube} the pattern is that of {', '.join(found.phases)}; {without} ({now:.5f} Å) no phase "
+                f"is found. {found.tube} was probably the tube, since the residual decreases from {gof:.1f} to "
+                f"{found.gof:.1f} times the scatter of counting. State the radiation as {found.tube} if so; until then "
+                "no conclusion on phases and amounts can be drawn."
             )
             kind = OTHER_RADIATION if assumed else STATED_RADIATION_WRONG
             return OtherOptics(kind(text, gof=gof, radiation=found.tube, gof_with_it=found.gof), tube=True)
@@ -199,9 +199,9 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
     if not explains(trial):
         return None
     text = (
-        f"With fixed slits, which were assumed, the fit leaves {gof:.1f} times the scatter of counting, with slits "
-        f"that open with the angle {trial:.1f} times: the scan was probably taken with automatic slits. "
-        "Set instrument.variable_slit to true; until then nothing follows about amounts."
+        f"With the assumed fixed slits the residual is {gof:.1f} times the scatter of counting, with slits that open "
+        f"with the angle {trial:.1f} times; the scan was probably measured with automatic slits. "
+        "Set instrument.variable_slit to true; until then no conclusion on amounts can be drawn."
     )
     return OtherOptics(OTHER_SLIT(text, gof=gof, gof_with_it=trial), tube=False)
 

@@ -70,98 +70,98 @@ _HOLDER_HEIGHT = 0.04  # of the median intensity
 LOW_COUNTS = message_kind(
     "XRD_LOW_COUNTS",
     "warning",
-    "The strongest point of the pattern has few counts: small phases and amorphous scattering drown in noise.",
+    "The strongest point of the pattern has few counts, so that noise hides minor phases and amorphous scattering.",
     remedy="Count longer.",
     threshold=f"{_LOW_COUNTS:g} counts",
-    origin="judgement: a phase of a few per cent then stands within the noise",
+    origin="judgement: a phase of a few per cent is then lost in the noise",
 )
 PADDING_LEFT_OUT = message_kind(
     "XRD_PADDING_LEFT_OUT",
     "info",
-    "Zeros at the end of the scan beside a clear level were taken for padding of the file and left out.",
+    "Zeros at the end of the scan, next to a level well above zero, were regarded as padding of the file and left out.",
 )
 SPIKES_LEFT_OUT = message_kind(
     "XRD_SPIKES_LEFT_OUT",
     "info",
-    "Single points far above or below both neighbours, narrower than any reflection of the scan, were taken for faults "
-    "of the detector (cosmic rays, dead channels) and left out.",
-    threshold="8 standard deviations off a cubic through four neighbours, which rise by less than 15 % of it",
-    origin="a reflection 1.15 steps broad; other reflections of the scan must be broader, or the step 0.0225 degrees "
-    "at most",
+    "Single points far above or below both neighbours, narrower than any reflection of the scan, were regarded as "
+    "faults of the detector (cosmic rays, dead channels) and left out.",
+    threshold="8 standard deviations from a cubic through four neighbours, which rise by less than 15 % of it",
+    origin="a reflection 1.15 steps broad; other reflections of the scan must be broader, or the step at most 0.0225 "
+    "degrees",
 )
 SATURATED = message_kind(
     "XRD_DETECTOR_SATURATED",
     "warning",
-    "The highest points of the pattern have exactly one value: the detector or the file ends there. They were left out "
-    "of the fit, which knows these reflections by their flanks.",
+    "The highest points of the pattern all have the same value, the limit of the detector or of the file. They were "
+    "left out; the fit uses the flanks of these reflections.",
     remedy="Measure with a lower current, an absorber or a narrower slit.",
     threshold="three neighbouring points or five in all at exactly the highest value, which must be 900 counts or more",
-    origin="counts of 900 scatter by 30: three neighbours are alike in one of some thousand scans",
+    origin="counts of 900 scatter by 30, so that three neighbours are equal in one of some thousand scans",
 )
 SUBTRACTED = message_kind(
     "XRD_BACKGROUND_SUBTRACTED",
     "warning",
-    "A background was taken off the pattern before: low intensities scatter as much higher ones do. Amorphous "
-    "scattering may have gone with it, so that crystals are not weighed against the rest of the specimen.",
-    remedy="Give the pattern as it was measured; if nothing was taken off, set fit.background = 'physical'.",
+    "A background was subtracted from the pattern before, because low intensities scatter like much higher ones. "
+    "Amorphous scattering may have been removed too, so that the fraction of crystals in the specimen is not given.",
+    remedy="Give the pattern as it was measured; if nothing was subtracted, set fit.background = 'physical'.",
     threshold="variance over intensity of the lowest quarter 2.2 times that of the upper half, if that is of counts; "
-    "of values on any scale 3 times the least of any intensity, in each half of the scan as well",
-    origin="measured scans reach 1.7, scans less three quarters of their background 2.5 and more; on any scale 2.5 "
-    "and, without all of it, 2.5 to 35",
+    "for values on any scale 3 times the least at any intensity, in each half of the scan as well",
+    origin="measured scans reach 1.7, scans after subtraction of three quarters of their background 2.5 and more; on "
+    "any scale measured scans reach 2.5, and scans after subtraction of all of it 2.5 to 35",
 )
 COMPRESSED = message_kind(
     "XRD_STRONG_REFLECTIONS_LOW",
     "warning",
-    "The higher the intensity, the more the measured one falls short of the fit: so do a detector's dead time, "
+    "Measured intensities fall short of the fit, the more the higher they are, as with dead time of a detector, "
     "extinction in large crystals, and sometimes reflections of few grains. Amounts of the phases with the strongest "
-    "reflections come out too low.",
+    "reflections are too low.",
     remedy="Measure with a lower current or an absorber and compare; grind the powder.",
-    threshold=f"a term in the square of the intensity is negative by {_CLEARLY_LOW:g} standard deviations and takes "
+    threshold=f"a term in the square of the intensity is negative by {_CLEARLY_LOW:g} standard deviations and removes "
     f"{100 * _MOSTLY_LOW:g} % of χ² beyond counting",
-    origin="simulated powders: losses of 13 % at the highest point take 5 to 90 %, of 30 % take 36 to 94 %; measured "
-    "scans at most 9 %",
+    origin="simulated powders: losses of 13 % at the highest point account for 5 to 90 %, of 30 % for 36 to 94 %; "
+    "measured scans at most 9 %",
 )
 POOR_FIT = message_kind(
     "XRD_POOR_FIT",
     "warning",
-    "The fit does not describe the pattern: a phase, the wavelength or the radiation is probably wrong. Amounts and "
-    "limits of this fit prove nothing.",
+    "The fit does not describe the pattern; a phase, the wavelength or the radiation is probably wrong. Do not rely on "
+    "the amounts and limits of this fit.",
     remedy="Check the radiation, search the library, look at the figure, name the phases.",
     threshold=f"root mean square residual of {POOR_FIT_GOF:g} standard deviations, or sqrt(Rwp² - Rexp²) of "
     f"{POOR_FIT_MISFIT:.2f}",
-    origin="clean powders with high counts reach 3 by imperfect profiles; measured powders with the right phases and "
-    "wavelength stay below 0.15",
+    origin="clean powders with high counts reach 3 because of imperfect profiles; measured powders with the right "
+    "phases and wavelength stay below 0.15",
 )
 DESCRIBES_NOTHING = message_kind(
     "XRD_FIT_DESCRIBES_NOTHING",
     "error",
-    "The fit leaves half of the intensity unexplained, and reflections of unknown crystals are not what is left: it "
-    "says nothing of the specimen; neither amounts nor detection limits are given.",
+    "The fit leaves half of the intensity unexplained, which is not due to reflections of unknown crystals. Neither "
+    "amounts nor detection limits are given.",
     remedy="Check that the file is a powder scan (not a rocking curve, a single crystal or a film), its radiation "
     "(radiation, wavelength) and its range.",
-    threshold=f"sqrt(Rwp² - Rexp²) of {USELESS_MISFIT:.2f} where no unknown reflections stand, or with them where they "
-    "are fewer than three",
-    origin="judgement: between unknown reflections, measured patterns of minerals that the library does not hold stay "
-    "below 0.35, a rocking curve reaches 0.9",
+    threshold=f"sqrt(Rwp² - Rexp²) of {USELESS_MISFIT:.2f} outside unknown reflections, or including them if they are "
+    "fewer than three",
+    origin="judgement: between unknown reflections, measured patterns of minerals outside the library stay below 0.35, "
+    "a rocking curve reaches 0.9",
 )
 NOT_CONVERGED = message_kind(
     "XRD_NOT_CONVERGED",
     "warning",
-    "The minimisation reached its limit of iterations without settling.",
+    "The minimisation reached its limit of iterations without converging.",
     remedy="Check phases, wavelength and range, or raise fit.max_iterations.",
 )
 BLANK_MISSING = message_kind(
     "XRD_BLANK_MISSING",
     "info",
-    "No empty-holder scan was given: air and holder scattering are told from the specimen's amorphous scattering by "
-    "shape alone.",
+    "No empty-holder scan was given; only their shape distinguishes air and holder scattering from the amorphous "
+    "scattering of the specimen.",
     remedy="Measure the empty holder under the same conditions and give the scan as blank.",
 )
 HOLDER_SHOWS = message_kind(
     "HOLDER_HUMP",
     "warning",
-    "The broad maxima of a holder of glass, PMMA or Kapton show in the pattern. PMMA is fitted as well (polymer) and "
-    "counts as organic matter: a specimen embedded in it looks the same.",
+    "The pattern contains the broad maxima of a holder of glass, PMMA or Kapton. PMMA is fitted as well (polymer) and "
+    "counted as organic matter, because a specimen embedded in it looks the same.",
     remedy="Give the scan of the empty holder as blank, or use a zero-background holder.",
     threshold=f"z of {_HOLDER_Z:g}, and {100 * _HOLDER_HEIGHT:g} % of the median intensity",
     origin="judgement",
@@ -171,9 +171,9 @@ HOLDER_SHOWS = message_kind(
 APATITE_B_TILTED = message_kind(
     "XRD_APATITE_B_TILTED",
     "warning",
-    "Apatite's reflections fall with the angle as neither its structure nor disorder explains: the tilt is that of a "
-    "geometry that was not stated, and the amounts share it.",
-    remedy="Say instrument.geometry, instrument.incidence_angle, instrument.absorption_radius (a thin layer), "
+    "The intensities of apatite change with the angle in a way that neither its structure nor disorder explains. The "
+    "geometry is probably not the stated one, and the amounts are affected as well.",
+    remedy="State instrument.geometry, instrument.incidence_angle, instrument.absorption_radius (a thin layer), "
     "instrument.specimen_length_mm with equatorial_divergence, or variable_slit.",
     threshold=f"B {_EXTRA_B:g} Å² above or below the structure's, exceeded by two standard deviations",
     origin="carbonated nano-apatites have 0 to 0.4 Å²; plates normal to the beam and thin layers give 0.8 to 4, fixed "
@@ -182,20 +182,21 @@ APATITE_B_TILTED = message_kind(
 GEOMETRY_SHOWS = message_kind(
     "XRD_GEOMETRY_SHOWS",
     "warning",
-    "Reflections and amorphous scattering fall or rise with the angle together, as a geometry has it that was not "
-    "stated; amounts are those of a thick, long specimen in symmetric reflection.",
-    remedy="Say the geometry that was used, or check the length of the specimen and its slits.",
-    threshold=f"with the geometry B of apatite is within {_EXTRA_B:g} Å² of the structure's; without it B is off by "
-    f"{_BENT_B:g} Å² and two standard deviations and χ² falls by {_TILT_GAIN:g}, misfit counted in, or, where the "
-    f"goodness of fit exceeds {GOOD_FIT_GOF:g}, χ² falls by {_CLEAR_TILT_GAIN:g} over the misfit that is left then",
-    origin="apatite beside matter of other hands (docs/evidence/diffuse.md): 24 and more in wrong geometries, in the "
-    "right one up to 33 where halos are not the model's, and B then stays where it is or leaves its range",
+    "Reflections and amorphous scattering change with the angle together, as in a geometry that was not stated; the "
+    "amounts are those of a thick, long specimen in symmetric reflection.",
+    remedy="State the geometry that was used, or check the length of the specimen and the slits.",
+    threshold=f"with this geometry B of apatite is within {_EXTRA_B:g} Å² of that of the structure; without it B "
+    f"differs by {_BENT_B:g} Å² and two standard deviations, and χ² decreases by {_TILT_GAIN:g}, misfit included, or, "
+    f"if the goodness of fit exceeds {GOOD_FIT_GOF:g}, by {_CLEAR_TILT_GAIN:g} divided by the remaining misfit",
+    origin="apatite beside amorphous matter that was not calculated by this program (docs/evidence/diffuse.md): 24 and "
+    "more in wrong geometries; in the right one up to 33 if the halos differ from the model, but B then does not "
+    "change or leaves its range",
 )
 FOREIGN_AMORPHOUS = message_kind(
     "XRD_AMORPHOUS_OF_OTHER_KIND",
     "warning",
-    "The amorphous scattering is none of those fitted: lipid comes out negative, as it does for a glass, a polymer or "
-    "another material whose first maximum lies elsewhere.",
+    "The amorphous matter is none of the fitted components; lipid is negative, as for a glass, a polymer or another "
+    "material with its first maximum at a different angle.",
     remedy="Name it (fit.amorphous with polymer), or measure it and pass fit.amorphous_patterns.",
     threshold=f"lipid below {FOREIGN_LIPID:g} of all amorphous matter, and two standard deviations below zero; "
     "all amorphous matter two above",
@@ -206,19 +207,22 @@ FOREIGN_AMORPHOUS = message_kind(
 UNSOUGHT_CALLED_FOR = message_kind(
     "XRD_AMORPHOUS_NOT_SOUGHT",
     "warning",
-    "The pattern asks for an amorphous component that fit.amorphous leaves out. What it scatters went into those that "
-    "were fitted and into the background; amounts are as uncertain as the fit with all of them moves them.",
-    remedy="Add it to fit.amorphous, or leave that setting out: all are looked for then.",
-    threshold=f"χ² lower by {CALLED_FOR:g} with all components, over the misfit that is left and its correlation",
-    origin="five standard deviations; where nothing is left out it falls by up to 14, else mostly by 100 and more",
+    "The pattern requires an amorphous component that is not in fit.amorphous. Its scattering was attributed to the "
+    "fitted components and to the background; the uncertainties of the amounts include the difference to the fit with "
+    "all components.",
+    remedy="Add it to fit.amorphous, or omit this setting, so that all components are fitted.",
+    threshold=f"χ² lower by {CALLED_FOR:g} with all components, divided by the remaining misfit and its correlation",
+    origin="five standard deviations; if no component is missing χ² decreases by up to 14, otherwise mostly by 100 and "
+    "more",
 )
 MONOCHROMATOR_INFERRED = message_kind(
     "XRD_MONOCHROMATOR_INFERRED",
     "info",
-    "Nobody said what polarised the beam; intensities of a phase whose B is known were asked whether graphite did.",
-    remedy="Say instrument.monochromator_two_theta (26.6 for graphite with Cu Kα).",
-    threshold=f"χ² lower by {DECISIVE:g} with the crystal, misfit counted in; else none is taken",
-    origin="odds of 20; taking one for the other moves B by 0.1 Å² and fractions of crystals by some 0.3 wt%",
+    "The polarisation of the beam was not stated; it was determined from the intensities of a phase whose B is known "
+    "whether there was a graphite monochromator.",
+    remedy="State instrument.monochromator_two_theta (26.6 for graphite with Cu Kα).",
+    threshold=f"χ² lower by {DECISIVE:g} with the monochromator, misfit included; otherwise none is assumed",
+    origin="odds of 20; the wrong choice changes B by 0.1 Å² and fractions of crystals by some 0.3 wt%",
 )
 
 
@@ -402,7 +406,7 @@ class FittedModel:
         told = {
             "describes": "",
             "doubtful": f"The fit does not describe the pattern everywhere ({figures}).",
-            "useless": f"The fit leaves half of the pattern unexplained and says nothing of the specimen ({figures}).",
+            "useless": f"The fit leaves half of the pattern unexplained and cannot be used ({figures}).",
         }
         return told[self.quality]
 
@@ -603,13 +607,13 @@ class FittedModel:
         out = []
         peak = float(self.points.intensity.max())
         if self.pattern.intensity_unit == "counts" and peak < _LOW_COUNTS:
-            text = f"The strongest point has {peak:.0f} counts; small phases and halos drown in noise."
+            text = f"The strongest point has {peak:.0f} counts, so that noise hides minor phases and halos."
             out.append(LOW_COUNTS(f"{text} {LOW_COUNTS.remedy}", peak_counts=peak))
         padding = int(padding_points(self.pattern).sum())
         if padding:
             text = (
-                f"{padding} point(s) at the end of the scan are exactly zero beside a clear level; they were taken for "
-                "padding of the file and left out."
+                f"{padding} point(s) at the end of the scan are exactly zero next to a level well above zero; they "
+                "were regarded as padding of the file and left out."
             )
             out.append(PADDING_LEFT_OUT(text, points=padding))
         if self.background_subtracted:
@@ -620,20 +624,20 @@ class FittedModel:
             listed = ", ".join(f"{place:.2f}" for place in places[:_MOST_NAMED])
             listed += " …" if len(places) > _MOST_NAMED else ""
             text = f"{len(places)} single point(s) at {listed} degrees are narrower than any reflection and were left "
-            out.append(SPIKES_LEFT_OUT(f"{text}out as faults of the detector.", points=len(places)))
+            out.append(SPIKES_LEFT_OUT(f"{text}out as detector faults.", points=len(places)))
         if faults.saturated.any():
             places = self.pattern.two_theta[faults.saturated]
             text = (
                 f"{len(places)} points from {places[0]:.2f} to {places[-1]:.2f} degrees have exactly the highest "
-                f"value, {faults.ceiling:g}: the detector or the file ends there. They were left out of the fit, which "
-                f"knows these reflections by their flanks. {SATURATED.remedy}"
+                f"value, {faults.ceiling:g}, which is the limit of the detector or of the file. They were left out; "
+                f"the fit uses the flanks of these reflections. {SATURATED.remedy}"
             )
             out.append(SATURATED(text, points=len(places), ceiling=faults.ceiling))
         loss, z, share = self._compression()
         if z > _CLEARLY_LOW and share > _MOSTLY_LOW:
             text = (
-                f"The highest intensities of the pattern are about {100 * loss:.0f} % lower than the fit has them, and "
-                f"lower ones less: dead time of the detector, extinction in large crystals, or few grains. "
+                f"The highest intensities of the pattern are about {100 * loss:.0f} % lower than in the fit, and lower "
+                "ones by less, as with dead time of the detector, extinction in large crystals, or few grains. "
                 f"{COMPRESSED.remedy}"
             )
             out.append(COMPRESSED(text, loss=loss))
@@ -642,25 +646,26 @@ class FittedModel:
         elif not self.describes_pattern:
             gof, rwp = self.goodness, self.rwp
             text = (
-                f"The fit leaves {gof:.1f} times the scatter that counting explains (goodness of fit {gof:.1f}, Rwp "
-                f"{100 * rwp:.0f} %): a phase, the wavelength or the kind of radiation is probably wrong. Amounts and "
-                f"limits of this fit prove nothing. {POOR_FIT.remedy}"
+                f"The residual is {gof:.1f} times the scatter expected from counting (goodness of fit {gof:.1f}, Rwp "
+                f"{100 * rwp:.0f} %); a phase, the wavelength or the kind of radiation is probably wrong. Do not rely "
+                f"on the amounts and limits of this fit. {POOR_FIT.remedy}"
             )
             out.append(POOR_FIT(text, gof=gof, rwp=rwp))
         if not self.solution.converged:
             iterations = self.solution.n_iterations
-            text = f"The fit stopped after {iterations} iterations without settling. {NOT_CONVERGED.remedy}"
+            text = f"The fit stopped after {iterations} iterations without converging. {NOT_CONVERGED.remedy}"
             out.append(NOT_CONVERGED(text, iterations=iterations))
         out += self._symptoms() if self.describes_pattern else []
         if (gain := self.monochromator_gain) is not None:
-            found = "one was taken" if gain > DECISIVE else "none was taken" if gain < -DECISIVE else "that stays open"
-            text = f"{MONOCHROMATOR_INFERRED.meaning} χ² is lower by {gain:.0f} with it: {found}. "
+            found = "one was" if gain > DECISIVE else "none was" if gain < -DECISIVE else "this is undecided, none was"
+            text = f"{MONOCHROMATOR_INFERRED.meaning} χ² is lower by {gain:.0f} with it; {found} assumed. "
             remedy = "" if abs(gain) > DECISIVE else MONOCHROMATOR_INFERRED.remedy
             out.append(MONOCHROMATOR_INFERRED((text + remedy).strip(), gain=gain))
         if self.model.of_kind("amorphous").any() and not self.model.blank_measured:
             text = (
-                "No empty-holder scan was given: air and holder scattering are told from the specimen's halo by shape "
-                "alone, so amorphous amounts from X-rays are uncertain by some 20 % of their value. "
+                "No empty-holder scan was given. Only their shape distinguishes air and holder scattering from the "
+                "halo of the specimen, so that amorphous amounts from X-rays are uncertain by some 20 % of their "
+                "value. "
                 f"{BLANK_MISSING.remedy}"
             )
             out += [BLANK_MISSING(text), *self._holder_messages()]
@@ -673,9 +678,9 @@ class FittedModel:
             shares = ", ".join(f"{name} ({100 * self.unsought.shares[name]:.0f} %)" for name in names)
             wanted = ", ".join(f'"{name}"' for name in (*self.evidence.amounts.sought, *names))
             text = (
-                f"{UNSOUGHT_CALLED_FOR.meaning} Of all amorphous matter it would be: {shares}; χ² falls by "
-                f"{self.unsought.gain:.0f}. Set fit.amorphous = [{wanted}], or leave that setting out: all are looked "
-                "for then."
+                f"{UNSOUGHT_CALLED_FOR.meaning} Its share of all amorphous matter would be: {shares}; χ² decreases by "
+                f"{self.unsought.gain:.0f}. Set fit.amorphous = [{wanted}], or omit this setting, so that all "
+                "components are fitted."
             )
             out.append(UNSOUGHT_CALLED_FOR(text, components=", ".join(names), gain=self.unsought.gain))
         for phase in self.phases:
@@ -684,13 +689,14 @@ class FittedModel:
                 continue
             if abs(extra.value) - 2.0 * extra.std > _EXTRA_B:
                 text = (
-                    f"B of {phase.name.lower()} lies {extra.value:+.1f} ± {extra.std:.1f} Å² off the structure's. "
+                    f"B of {phase.name.lower()} differs by {extra.value:+.1f} ± {extra.std:.1f} Å² from that of the "
+                    "structure. "
                     f"{APATITE_B_TILTED.meaning} {APATITE_B_TILTED.remedy}"
                 )
                 out.append(APATITE_B_TILTED(text, phase=phase.id, b_extra=extra.value))
         if (tilt := self.tilt) is not None:
-            text = f"The pattern is that of {tilt.what}: χ² falls by {tilt.gain:.0f}. {GEOMETRY_SHOWS.meaning} "
-            out.append(GEOMETRY_SHOWS(f"{text}Set {tilt.setting} if it is so.", geometry=tilt.what, gain=tilt.gain))
+            text = f"The pattern indicates {tilt.what}; χ² decreases by {tilt.gain:.0f}. {GEOMETRY_SHOWS.meaning} "
+            out.append(GEOMETRY_SHOWS(f"{text}Set {tilt.setting} if so.", geometry=tilt.what, gain=tilt.gain))
         found = self.evidence.amounts
         if "lipid" in found.sought:
             crystalline = np.array(found.crystalline)
@@ -698,7 +704,7 @@ class FittedModel:
             below = min(FOREIGN_LIPID * own.whole, -2.0 * own.lipid_std)
             if own.whole > 2.0 * own.whole_std and own.lipid < below:
                 share = own.lipid / own.whole
-                text = f"Lipid is {share:.2f} of the amorphous matter. {FOREIGN_AMORPHOUS.meaning} "
+                text = f"The fraction of lipid in the amorphous matter is {share:.2f}. {FOREIGN_AMORPHOUS.meaning} "
                 out.append(FOREIGN_AMORPHOUS(text + FOREIGN_AMORPHOUS.remedy, share=share))
         return out
 
@@ -772,11 +778,11 @@ class FittedModel:
         what = f"{holder.advice}. "
         if self.polymer_shown is not None:
             what = (
-                "fitted as polymer, which counts as organic matter: right for a specimen embedded in acrylic resin, "
-                "wrong for one on an acrylic holder. "
+                "fitted as polymer, which is counted as organic matter. This is right for a specimen embedded in "
+                "acrylic resin, and wrong for one on an acrylic holder. "
             )
         text = (
-            f"The broad maxima of {holder.name} ({positions}° for Cu Kα) show beneath the specimen, "
+            f"The broad maxima of {holder.name} ({positions}° with Cu Kα) appear beneath the specimen, with "
             f"{100 * shown.height:.0f} % of the median intensity (z = {z:.0f}): {what}{HOLDER_SHOWS.remedy}"
         )
         return (HOLDER_SHOWS(text, holder=holder.name, height=shown.height, z=z),)

@@ -108,7 +108,7 @@ class Suspect:
         """Doubt a phase of which strong reflections are clearly missing."""
         n = self.score.contradicted
         which = "one of its strong reflections is" if n == 1 else f"{n} of its strong reflections are"
-        return f"{which} not there, though the others say that it should show" if n else ""
+        return f"{which} missing, although it should appear at the amount given by the others" if n else ""
 
     def proved(self, library_size: int) -> bool:
         """All of six sharp reflections are seen where chance would not put them; broad ones meet several peaks each.
@@ -150,16 +150,16 @@ class Suspect:
             agree = score.in_ratio
         if complete or agree or self.proved(library_size):
             return ""
-        counts = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
+        counts = f"{score.reflections_seen} of {score.reflections_expected} expected reflections appear"
         where = "" if described else ", in a fit that does not describe the pattern"
-        return f"{counts}, and not in the ratio of this phase{where}"
+        return f"{counts}, but not in the ratio of this phase{where}"
 
     def one_reflection(self) -> str:
         """Doubt a single reflection, in a short scan or of a phase far above its threshold."""
         score = self.score
         if score.reflections_expected > 1 or (score.z < _FAR_ABOVE and self.span > _SHORT):
             return ""
-        return "the scan holds one reflection of it only, and one reflection does not tell which phase it belongs to"
+        return "the scan contains only one of its reflections, and one reflection does not identify a phase"
 
     def beneath_others(self, library_size: int) -> str:
         """Doubt what higher unexplained peaks stand beside, unless its own reflections are clear proof.
@@ -179,7 +179,7 @@ class Suspect:
             return ""
         which = "peaks higher than" if others.max() >= heights[0] else f"{alike} peaks comparable to"
         return (
-            f"{which} its strongest reflection belong to nothing in the library, and its own reflections are few or "
+            f"{which} its strongest reflection belong to no phase of the library, and its own reflections are few or "
             "not quite in its ratio"
         )
 
@@ -214,11 +214,11 @@ class Suspect:
         n = int((self.left.height > COMPARABLE * float(seen[-1])).sum())
         if not n:
             lines = "one reflection" if len(seen) == 1 else f"{len(seen)} reflections"
-            return f"the scan of {span:.0f}° holds {lines} of it only: some phase would have as many there"
+            return f"the scan of {span:.0f}° contains only {lines} of it; some other phase would fit as many by chance"
         lines = "one reflection is" if len(seen) == 1 else f"{len(seen)} reflections are"
         peaks = "one peak as high belongs" if n == 1 else f"{n} peaks as high belong"
-        others = f"{peaks} to nothing in the library"
-        return f"only {lines} seen, and {others}: some phase would meet as many of them by chance"
+        others = f"{peaks} to no phase of the library"
+        return f"only {lines} seen, and {others}; some phase would match as many of them by chance"
 
     def lacks_maxima(self) -> str:
         """Doubt crystals of a few nanometres, in a fit that leaves much, where maxima of their kind are no phase's.
@@ -238,7 +238,8 @@ class Suspect:
         for peak in found:
             if peak.height > least and np.abs(places - peak.two_theta).min() > 0.5 * peak.width:
                 return (
-                    f"its crystals would have a few nanometres, and the maximum at {peak.two_theta:.1f}° is not theirs"
+                    f"its crystals would measure a few nanometres, but do not explain the maximum at "
+                    f"{peak.two_theta:.1f}°"
                 )
         return ""
 
@@ -271,8 +272,8 @@ class Suspect:
             covered = (np.abs(grid.two_theta[:, None] - free).min(axis=1) < 0.5 * fwhm).mean()
             if on >= _FEWEST and bdtrc(on - 1, len(strong), covered) <= _SAME_LATTICE:
                 return (
-                    f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice: probably "
-                    "another compound with the same lattice"
+                    f"{on} of {len(strong)} strong peaks that it cannot explain lie on its own lattice, so it is "
+                    "probably another compound with the same lattice"
                 )
         return ""
 
@@ -286,10 +287,10 @@ def implausible(fit: Refinement, phase: Phase) -> str:
     amounts = fit.evidence.amounts
     positive = bool(amounts.amounts[amounts.names.index(phase.id)] > 0.0)
     if not positive or bragg_share(fit, phase) <= MIN_INTENSITY_SHARE:
-        return "nothing of its intensity is left when it is refined"
+        return "its intensity vanishes on refinement"
     inverse = max(fit.solution.value("inverse_size", phase.id, axis) for axis in "ac")
     if not phase.is_apatite and inverse * _SMALLEST_NM > 1.0:
-        return f"its reflections would be those of crystals below {_SMALLEST_NM:g} nm, that is, of amorphous matter"
+        return f"its reflections would be those of crystals below {_SMALLEST_NM:g} nm, that is, amorphous matter"
     refined = reflections.cell_volume(fit.cell(phase.id))
     nominal = reflections.cell_volume(np.array(phase.cell.parameters))
     change = float(np.cbrt(refined / nominal) - 1.0)

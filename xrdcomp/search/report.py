@@ -44,8 +44,7 @@ UNEXPLAINED_PEAKS = message_kind(
 PHASE_INCONCLUSIVE = message_kind(
     "XRD_PHASE_INCONCLUSIVE",
     "warning",
-    "A phase is neither shown nor excluded: some of its reflections appear, but not all that should, or not in its "
-    "ratio.",
+    "A phase is neither shown nor excluded; only some of its expected reflections appear, or their ratio is wrong.",
     remedy="Count longer or look at the listed reflections.",
     threshold="the decision threshold of the search",
     origin="identification.false_alarm_rate",
@@ -53,31 +52,32 @@ PHASE_INCONCLUSIVE = message_kind(
 METAL_LINES = message_kind(
     "XRD_METAL_LINES",
     "warning",
-    "Peaks of no phase lie where a metal has its reflections: the sample holder or another part is in the beam, or the "
-    "metal is in the specimen. The interval of the unidentified crystals reaches from nothing of it to all of it.",
+    "Peaks that belong to no phase lie at the reflections of a metal; the sample holder or another part is in the "
+    "beam, or the metal is in the specimen. The interval of the unidentified crystals covers both cases, from none of "
+    "it to all of it.",
     remedy="Check the length of the beam on the specimen and the holder, or add a CIF of the metal to the phases.",
-    threshold="all reflections of the range, at one cell to four digits and one displacement, and a chance of 1 % that "
-    "peaks as dense meet them",
+    threshold="all reflections of the range, for one cell to four digits and one displacement, and a chance of 1 % "
+    "that equally dense peaks coincide with them",
     origin="an element has one cell",
     concerns=("xrd", "composition"),
 )
 RESIDUAL_LINES = message_kind(
     "XRD_RESIDUAL_LINES",
     "warning",
-    "Strong reflections show again with Kβ of the tube or with tungsten's L lines, more than a filter leaves; these "
-    "lines were fitted.",
+    "Strong reflections appear a second time with Kβ of the tube or with the L lines of tungsten, more strongly than a "
+    "filter would leave them; these lines were fitted.",
     remedy="Set instrument.kbeta_ratio or instrument.w_la_ratio, and check filter, monochromator and tube.",
-    threshold="two images between 5 and 40 % of their reflections, and half of the excess χ² goes with the lines",
-    origin="filtered tubes leave 0.1 to 2 %, bare copper has 20 % of Kβ",
+    threshold="two images between 5 and 40 % of their reflections, and half of the excess χ² is removed by the lines",
+    origin="filtered tubes leave 0.1 to 2 %, unfiltered copper has 20 % of Kβ",
 )
 STARTS_LATE = message_kind(
     "XRD_STARTS_LATE",
     "warning",
-    "The scan begins so late that the rise of the organic matter's scattering, and strong reflections of the phases "
-    "named, are outside.",
+    "The scan begins at such a high angle that the rising side of the organic scattering and strong reflections of the "
+    "phases named in the text are outside.",
     remedy="Start the scan at 10° or below.",
-    threshold="largest spacing seen 4.45 Å (20° of copper Kα)",
-    origin="position of the maximum of protein's amorphous scattering",
+    threshold="largest spacing in the range 4.45 Å (20° with copper Kα)",
+    origin="position of the maximum of the amorphous scattering of protein",
 )
 
 _AREA_OF_PEAK = 1.28  # of height times width, of a pseudo-Voigt half Lorentzian
@@ -158,7 +158,7 @@ def residual_lines_message(fit: FitResult) -> Diagnostic:
     names = {"kbeta_ratio": "Kβ of the tube", "w_la_ratio": "tungsten Lα"}
     found = {key: fit.parameters[key].value for key in names if key in fit.parameters}
     shares = " and ".join(f"{names[key]} ({100.0 * value:.1f} % of Kα1)" for key, value in found.items())
-    text = f"Strong reflections show again with {shares}: their images are no phase, and the lines were fitted. "
+    text = f"Strong reflections appear a second time with {shares}. These lines were fitted; they are not a phase. "
     return RESIDUAL_LINES(text + RESIDUAL_LINES.remedy, **found)
 
 
@@ -317,19 +317,19 @@ def absent_phase(fit: Refinement, score: Score, told: Findings) -> PhaseResult:
     significant, limit = score.z > rule.threshold, _limit(fit, score, told)
     unclear = significant and not score.reflections_refute and not score.contradicted
     fraction, basis = None, ""
-    reason = f"{score.reflections_seen} of {score.reflections_expected} reflections that should show do"
+    reason = f"{score.reflections_seen} of {score.reflections_expected} expected reflections appear"
     reason += ", not in the ratio of this phase" if not score.in_ratio else ""
     reason += ", and strong ones are missing" if score.contradicted else ""
     if phase.id in told.refused:
         reason = told.refused[phase.id]
-    unseen = "the pattern could show it at no amount"
+    unseen = "the pattern could not show any amount of it"
     unseen = unseen if fit.quality == "describes" else "the fit does not describe the pattern"
     most = None
     if fit.quality != "useless" and phase.id in told.room:
         most = min(told.room[phase.id] / total, limit or 1.0)
-        unseen += f"; what no phase explains leaves room for {100.0 * most:.2g} wt% of it"
+        unseen += f"; the intensity that no phase explains allows at most {100.0 * most:.2g} wt% of it"
     if not phase.quantifiable:
-        basis = "reflection positions only; intensity per gram taken from a similar compound"
+        basis = "reflection positions only; intensity per gram assumed as in a similar compound"
     elif unclear:
         share = float(np.clip(score.amount / total, 0.0, 1.0))
         fraction = Estimate.normal(share, min(float(score.std / total), _UNKNOWN_STD), low=0.0, high=1.0)
@@ -353,15 +353,15 @@ def other_member(fitted: Phase, other: Phase, told: Findings) -> PhaseResult:
     """Report another member of the apatite family beside the fitted one: excluded by cell or intensities, or open."""
     member = told.members[other.id]
     if member.excluded_as_main:
-        cell_off = f"its cell differs by {100 * member.cell_difference:.2f} % from the one found"
-        why = cell_off if member.cell_difference > _CELL_RULED_OUT else "its intensities are not those found"
-        reason = f"not the main apatite: {why}; a small share beside it would hide under the reflections of {fitted.id}"
+        cell_off = f"its cell differs by {100 * member.cell_difference:.2f} % from the refined one"
+        why = cell_off if member.cell_difference > _CELL_RULED_OUT else "its intensities differ from the observed ones"
+        reason = f"not the main apatite, because {why}; the reflections of {fitted.id} would hide a small amount of it"
     else:
         coincide = f"its reflections coincide with those of {fitted.id}"
         if member.probability is not None and member.probability < UNLIKELY_MEMBER:
             reason = f"probably not the main apatite, by cell and intensities, but {coincide}"
         else:
-            reason = f"apatite, member of the family not determined: {coincide}"
+            reason = f"apatite whose member of the family is not determined, because {coincide}"
         reason += ", and it describes cell and intensities better" if member.fits_better else ""
     evidence = DetectionEvidence(rule=told.rule, reason=reason, fitted=False, member=member)
     return _result(other, "inconclusive", evidence, detection_limit=None)
@@ -470,8 +470,8 @@ def search_messages(
     out = []
     if metal is not None:
         angles = ", ".join(f"{angle:.2f}°" for angle in metal.two_theta)
-        text = f"Peaks at {angles} are where {metal.name} has its reflections: a sample holder or another part in the "
-        text += f"beam, or the metal in the specimen. {METAL_LINES.remedy}"
+        text = f"Peaks at {angles} lie at the reflections of {metal.name}; a sample holder or another part is in the "
+        text += f"beam, or the metal is in the specimen. {METAL_LINES.remedy}"
         out.append(METAL_LINES(text, metal=metal.name, share=metal.share))
     if peaks:
         listed = "; ".join(str(peak) for peak in peaks[:5])
@@ -483,11 +483,11 @@ def search_messages(
     undecided = [r for r in reports if r.undecided and not r.is_apatite]
     if undecided:
         names = ", ".join(r.name for r in undecided)
-        unseen = "named for the fit, but its reflections do not show"
+        unseen = "named for the fit, but its reflections do not appear"
         told = [f"{r.name}: {r.evidence.reason or unseen}" for r in undecided if r.evidence.fitted]
         why = ""
         if len(told) < len(undecided):
-            why = "Reflections appear where this phase has some, but not all that should show do, or not in its ratio. "
+            why = "Only some of the expected reflections appear, or their ratio is wrong. "
         why += "".join(f"{text[0].upper()}{text[1:]}. " for text in told if text)
         text = f"Neither shown nor excluded: {names}. {why}Count longer or look at the listed reflections."
         out.append(PHASE_INCONCLUSIVE(text))
@@ -511,11 +511,11 @@ def late_start(fit: FitResult | None, phases: Sequence[PhaseResult]) -> tuple[Di
         strong = (r for r in phase_info(phase.id).strongest_lines if r.relative_intensity >= _INDISPENSABLE)
         lost += [phase.name] if any(line.d_spacing > seen for line in strong) else []
     better = 2.0 * float(np.degrees(np.arcsin(fit.wavelengths[0] / 2.0 / 9.0)))
-    named = f" Strong reflections are outside of {', '.join(lost)}: what is said of them rests on weaker ones."
+    named = f" Strong reflections of {', '.join(lost)} are outside; decisions on them rest on weaker ones."
     named = named if lost else ""
     text = (
-        f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å): the rise of organic scattering is "
-        f"cut off, so that it is told from background and water by its falling side alone.{named} Start the scan at "
-        f"{better:.0f}° or below."
+        f"The pattern is used from {begin:.1f}° on (spacings below {seen:.2f} Å); the rising side of the organic "
+        "scattering is cut off, so that only its falling side distinguishes it from background and water."
+        f"{named} Start the scan at {better:.0f}° or below."
     )
     return (STARTS_LATE(text, from_two_theta=begin, largest_d=seen, phases=len(lost)),)

@@ -546,7 +546,7 @@ class _Search:
         """
         if phase.is_apatite or trial.presence_beside_any_halo(phase).z >= self.threshold:
             return ""
-        return f"broad maxima below {nuisance.LOW_ANGLES:g}° leave nothing of it: a halo of amorphous matter there"
+        return f"it disappears if broad maxima below {nuisance.LOW_ANGLES:g}° are allowed, as of an amorphous halo"
 
     def _able(self, scores: dict[str, Score], ranking: nuisance.Ranking | None, judged: Collection[str]) -> list[Score]:
         """The best score of a phase that may be accepted, and those near it, in the order of the library.

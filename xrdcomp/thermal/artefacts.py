@@ -16,20 +16,20 @@ from xrdcomp.units import GAS_CONSTANT, MG_PER_UNIT, BoolArray, FloatArray, IntA
 
 ASSUMED_MG = 10.0  # start mass where none is stated: relative curves are allowed
 JUMP = message_kind("TGA_JUMP", "warning",
-    "The mass jumps from one reading to the next: a grain was lost, or the balance was knocked. The jump was taken out "
-    "and is no loss of a component; whether what followed is to be scaled is carried as uncertainty.",
-    remedy="Repeat the run, with a lid where grains jump.",
-    threshold="0.05 %, 8.5 standard uncertainties, ten times the curvature beside it; info below 0.3 %",
+    "The mass jumps from one reading to the next because a grain was lost or the balance was knocked. The jump was "
+    "removed and is not counted as a loss; whether the masses after it must be rescaled is included as uncertainty.",
+    remedy="Repeat the run, with a lid if grains jump out.",
+    threshold="0.05 %, 8.5 standard uncertainties and ten times the curvature beside it; info below 0.3 %",
 )  # fmt: skip
 SETTLES = message_kind("TGA_SETTLES", "warning",
-    "The mass rises while the heating begins: the balance or the gas had not settled. What it showed before is not "
-    "used, and the start mass is unsure by the rise.",
-    remedy="Wait for a steady reading before the programme starts, or give the mass weighed in.",
+    "The mass increases at the beginning of heating, because the balance or the gas had not settled. The readings "
+    "before are not used, and the increase is included in the uncertainty of the start mass.",
+    remedy="Wait for a steady reading before the programme starts, or state the mass weighed in.",
     threshold="0.3 % and six standard deviations within 20 °C of the start, 1 % and 0.1 mg within 80 °C",
 )  # fmt: skip
 OUTLIERS = message_kind("TGA_OUTLIERS", "info",
-    "Single readings, up to three in a row, lie far from those on both sides: a vibration or a damaged value. They are "
-    "not used.",
+    "Single readings, up to three in a row, lie far from those on both sides, because of a vibration or a damaged "
+    "value. They are not used.",
     threshold="0.05 % and 12 robust standard deviations from the median of seven; warning above 1 % of the readings",
 )  # fmt: skip
 # °C above the start, and rises that are the balance's: of the mass, and mg (buoyancy of a whole carrier of 0.28 cm³
@@ -58,10 +58,8 @@ def without_settling(run: TgaRun) -> tuple[TgaRun, float, tuple[Diagnostic, ...]
             continue
         mass, share = run.mass.copy(), rise / highest
         mass[:top] = highest
-        text = (
-            f"The mass rises by {100 * share:.2f} % up to {run.temperature_c[top]:.0f} °C, while the heating begins: "
-        )
-        text += f"the balance or the gas had not settled. {SETTLES.remedy}"
+        text = f"The mass increases by {100 * share:.2f} % up to {run.temperature_c[top]:.0f} °C, at the beginning of "
+        text += f"heating; the balance or the gas had not settled. {SETTLES.remedy}"
         return replace(run, mass=mass), share, (SETTLES(text, rise=share),)
     return run, 0.0, ()
 
@@ -101,7 +99,7 @@ def without_outliers(mass: FloatArray, progress: FloatArray) -> tuple[FloatArray
     mended[out] = np.interp(np.flatnonzero(out), np.flatnonzero(kept), mass[kept])
     first = progress[int(np.argmax(out))]
     text = f"{int(out.sum())} of {len(mass)} readings, the first at {first:.0f} °C of progress, lie "
-    text += f"up to {100 * off[out].max():.2f} % off those before and after them: not used."
+    text += f"up to {100 * off[out].max():.2f} % from those before and after them and are not used."
     note = OUTLIERS(text, readings=int(out.sum()), farthest=float(off[out].max()))
     return mended, (replace(note, severity="warning") if out.mean() > _MANY_OUTLIERS else note,)
 
@@ -212,9 +210,9 @@ def without_jumps(
         out[stop:] = 0.5 * (shifted + scaled)
         out[start + 1 : stop] = np.interp(progress[start + 1 : stop], progress[[start, stop]], out[[start, stop]])
         texts.append(f"{100 * size:+.2f} % at {temperature_c[stop]:.0f} °C")
-    text = f"The mass jumps by {', '.join(texts)}, from one reading to the next: a grain that was lost, or a knock. "
+    text = f"The mass jumps by {', '.join(texts)}, from one reading to the next; a grain was lost, or the balance was "
     note = JUMP(
-        text + "Taken out, no component; what followed is unsure by it.",
+        text + "knocked. The jump was removed and is not counted as a loss; it is included in the uncertainty.",
         jumps=len(found),
         lost=-sum(size for _, size in found.values()),
     )
@@ -310,9 +308,9 @@ def without_filtered_jumps(
         texts.append(f"{100 * found.size:+.2f} % at {temperature_c[place]:.0f} °C, over {found.width_c:.0f} °C")
     if not sizes:
         return Mended(mass=mass)
-    text = f"The mass changes by {', '.join(texts)}, faster than any reaction: a jump that smoothing of the export "
-    note = JUMP(f"{text}broadened. Taken out, no component; what followed is unsure by it.", jumps=len(sizes),
-                lost=-sum(sizes))  # fmt: skip
+    text = f"The mass changes by {', '.join(texts)}, faster than in any reaction: a jump that was broadened by "
+    text += "smoothing of the export. It was removed and is not counted as a loss; it is included in the uncertainty."
+    note = JUMP(text, jumps=len(sizes), lost=-sum(sizes))
     return Mended(mass=out, std=std, messages=(note,))
 
 

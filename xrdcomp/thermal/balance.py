@@ -31,12 +31,14 @@ from xrdcomp.thermal.smoothing import Z95, derivative
 from xrdcomp.units import CO2_PER_CARBONATE, FloatArray
 
 STARTS_WARM = message_kind("TGA_STARTS_WARM", "warning",
-    "The run begins dried or warm: what was lost before the first reading is unknown, and so is water as received.",
-    remedy="Start below 40 °C, or give the mass weighed before drying.", threshold="40 °C",
+    "The run begins warm or with a dried specimen; the loss before the first reading, and so the water as received, is "
+    "unknown.",
+    remedy="Start below 40 °C, or state the mass weighed before drying.", threshold="40 °C",
 )  # fmt: skip
 GAS_INFERRED = message_kind("TGA_GAS_INFERRED", "warning",
-    "Mass goes abruptly with no change of temperature: char burnt, so that oxygen came, which nobody told.",
-    remedy="Give the gases as atmosphere, such as nitrogen,air@177min.",
+    "Mass is lost abruptly without a change of temperature; char burnt, so oxygen must have entered, although no "
+    "change of gas was stated.",
+    remedy="State the gases as atmosphere, such as nitrogen,air@177min.",
     threshold="a tenfold rate within 12 °C, above 420 °C",
     origin="an activation energy of 600 kJ/mol would give a factor of four",
 )  # fmt: skip
@@ -60,8 +62,9 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
         at, at_c = curve.burn.start, float(raw.temperature_c[curve.burn.start])
         minutes = None if run.time_s is None else float(raw.minutes[at])
         changes = (GasChange(gas="air", from_min=minutes, from_c=at_c if minutes is None else None, source="inferred"),)
-        text = f"{100 * burnt:.2f} % go abruptly at {at_c:.0f} °C, which no temperature explains: char burnt, so that "
-        text += "oxygen came. Taken as a change to air: the char counts as organic, and the residue is the last mass."
+        text = f"{100 * burnt:.2f} % are lost abruptly at {at_c:.0f} °C without a change of temperature; char burnt, "
+        text += "so oxygen must have entered. A change to air was assumed, so that the char is counted as organic "
+        text += "matter and the residue is the final mass."
         run = replace(run, messages=(*run.messages, GAS_INFERRED(text, burnt=burnt, from_c=at_c)))
     peaks = find_peaks(curve)
     windows = end_carbonate_before_salts(curve, peaks, literature_windows(curve))
@@ -79,8 +82,8 @@ def mass_balance(run: TgaRun, recipe: ThermalRecipe | None = None, *, blank: Tga
     if tissue:
         notes += windows.messages
     if dried:
-        text = f"The run begins at {raw.temperature_c[0]:.0f} °C: what was lost before is unknown. Shares are of the "
-        text += "specimen as the first reading found it; water as received is not stated, dry shares are."
+        text = f"The run begins at {raw.temperature_c[0]:.0f} °C; the loss before is unknown. Fractions refer to the "
+        text += "specimen at the first reading; fractions of the dry mass are given, water as received is not."
         notes += (STARTS_WARM(text, started_c=float(raw.temperature_c[0])),)
     last = len(curve.mass) - 1
     left = loss_between(curve, 0, last).std or 0.0

@@ -50,33 +50,38 @@ from xrdcomp.thermal.smoothing import (
 from xrdcomp.units import GAS_CONSTANT, MG_PER_UNIT, BoolArray, FloatArray, IntArray, celsius_to_kelvin
 
 LOSS_BEFORE_START = message_kind("TGA_LOSS_BEFORE_START", "info",
-    "The first reading is below the weighed mass of the header; the difference counts as water.",
+    "The first reading is below the weighed mass of the header; the difference is counted as water.",
     threshold="0.5 % of the mass",
 )  # fmt: skip
 START_MASS = message_kind("TGA_START_MASS", "warning",
-    "The header's mass does not fit the curve; the first readings are used as start mass.",
+    "The mass in the header is not consistent with the curve; the first readings are used as start mass.",
     remedy="Check that the header belongs to this run.",
-    threshold="curve starts more than 20 % below or 1 % above the header's mass and does not settle at it",
+    threshold="the curve starts more than 20 % below or 1 % above the mass in the header and does not settle at it",
 )  # fmt: skip
 NO_START_MASS = message_kind("TGA_NO_START_MASS", "warning",
-    "Relative masses without a start mass: buoyancy and drift are calculated for 10 mg, a third or three times of it.",
-    remedy="Give the start mass.",
+    "The masses are relative and there is no start mass; buoyancy and drift are calculated for 10 mg, with a factor of "
+    "three either way as uncertainty.",
+    remedy="State the start mass.",
 )  # fmt: skip
 PERCENT_START = message_kind("TGA_PERCENT_START", "warning",
-    "A relative curve does not start at 100 %. Below, its scale is kept, so that the first step includes what is "
-    "missing; above, the first reading is taken as the whole. The intervals hold the other reading too.",
+    "A relative curve does not start at 100 %. If it starts below, its scale is kept, so that the first step includes "
+    "the missing mass; if it starts above, it is divided by its first reading. The intervals include the alternative.",
     threshold="0.5 %",
 )  # fmt: skip
 GAP = message_kind(
-    "TGA_GAP", "warning", "A range without readings; the curve is interpolated there.", threshold="15 °C"
+    "TGA_GAP",
+    "warning",
+    "There are no readings over a range of temperatures; the curve is interpolated.",
+    threshold="15 °C",
 )
 NO_BLANK = message_kind(
-    "TGA_NO_BLANK", "warning", "No blank run: buoyancy was calculated, removed, and carried as uncertainty.",
-    remedy="Give a blank run of the same programme.",
+    "TGA_NO_BLANK", "warning",
+    "There is no blank run; buoyancy was calculated and removed, and its uncertainty is included.",
+    remedy="Give a blank run with the same programme.",
     threshold="info up to an uncertainty of 0.5 wt% at the end",
 )  # fmt: skip
 BLANK_RATE = message_kind("TGA_BLANK_RATE", "warning",
-    "Blank and specimen were heated at different rates, with which buoyancy and drift differ.",
+    "Blank and specimen were heated at different rates, at which buoyancy and drift differ.",
     remedy="Measure the blank with the same programme.", threshold="5 %",
 )  # fmt: skip
 
@@ -280,10 +285,10 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
             text = f"The curve starts at {100 * first / full:.2f} % instead of 100 %. "
             if full < first <= _MOST_OF_SCALE * full:
                 whole = first
-                text += "More than the whole is no specimen's: the first reading is taken as the whole."
+                text += "A specimen cannot have more than 100 %, so the curve was divided by its first reading."
             else:
-                text += "Its scale is kept: the first step includes what is missing; intervals hold the curve over its "
-                text += "first reading as well."
+                text += "Its scale is kept, so that the first step includes the missing mass; the intervals include "
+                text += "the curve divided by its first reading as well."
             found.append(PERCENT_START(text, first_percent=100 * first / full))
         return MassCurve(
             mass=run.mass / whole, start_mass_mg=header, from_header=True, scale_std=scale_std, messages=tuple(found)
@@ -296,8 +301,8 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     highest, lost = float(np.percentile(run.mass * scale / header, 98.0)), 1.0 - start / header
     if not (0.8 <= start / header <= 1.01 or (start / header < 1.0 and 0.98 <= highest <= 1.06)):
         text = (
-            f"The header says {header:.4g} mg, the curve starts at {start:.4g} mg. The first readings are used as "
-            "start mass; check that the header belongs to this run."
+            f"The mass in the header is {header:.4g} mg, but the curve starts at {start:.4g} mg. The first readings "
+            "are used as start mass; check that the header belongs to this run."
         )
         untared = start > _UNTARED * header
         if untared:
@@ -309,7 +314,7 @@ def to_mass_fraction(run: TgaRun) -> MassCurve:
     if abs(lost) > 0.005:
         text = (
             f"The first reading is {start:.3f} mg, {100 * lost:.2f} % below the weighed {header:.3f} mg of the header. "
-            "The difference counts as water lost before the start."
+            "The difference is counted as water lost before the start."
         )
         found.append(LOSS_BEFORE_START(text, first_mg=start, header_mg=header))
     mass = run.mass * scale / header
@@ -345,7 +350,7 @@ def _gaps(curve: HeatingCurve) -> tuple[Diagnostic, ...]:
     lost = float(curve.mass[before] - curve.mass[after])
     text = (
         f"There are no readings between {low:.0f} and {high:.0f} °C, where {100 * lost:.2f} % of the mass was lost. "
-        "The curve is interpolated there; steps inside it cannot be told apart."
+        "The curve is interpolated there; steps within this range cannot be distinguished."
     )
     return (GAP(text, from_c=low, to_c=high, mass_lost=lost),)
 
@@ -548,8 +553,8 @@ def _blank_change(curve: HeatingCurve, blank: TgaRun, start_mg: float) -> Blank:
     own = curve.heating_rate_k_min
     if rate and own and abs(rate / own - 1.0) > 0.05:
         text = (
-            f"The blank was heated at {rate:.2f} K/min, the specimen at {own:.2f} K/min. Buoyancy and drift differ "
-            "with the rate; measure the blank with the same programme."
+            f"The blank was heated at {rate:.2f} K/min and the specimen at {own:.2f} K/min. Buoyancy and drift depend "
+            "on the rate; measure the blank with the same programme."
         )
         found = (BLANK_RATE(text, blank_k_min=rate, run_k_min=own),)
     return Blank(
@@ -669,9 +674,9 @@ def smoothed_curve(
     drift_mg = (1.0 if empty is None else _NOT_REPEATED) * recipe.drift_std_ug * 1e-3
     if empty is None:
         note = NO_BLANK(
-            f"No blank run: an apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was calculated for buoyancy "
-            f"and removed, with a relative uncertainty of {100 * recipe.buoyancy_std:.0f} %. Give a blank run of the "
-            "same programme.",
+            f"There is no blank run. An apparent gain of {100 * buoyancy[-1]:.2f} wt% at the end was calculated for "
+            f"buoyancy and removed, with a relative uncertainty of {100 * recipe.buoyancy_std:.0f} %. "
+            f"{NO_BLANK.remedy}",
             gain=float(buoyancy[-1]),
         )
         certain = recipe.buoyancy_std * float(buoyancy[-1]) <= _DOUBTFUL

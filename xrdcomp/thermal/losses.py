@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xrdcomp.thermal.components import Shape
 
 LATE_PEAK = message_kind("TGA_LATE_PEAK", "warning",
-    "A loss peaks above where carbonates go: chlorides evaporate. The carbonate was ended before it.",
+    "A loss has its peak above the range of carbonates, where chlorides evaporate. The carbonate was ended before it.",
     remedy="Look for halite and sylvite in the diffraction pattern, or wash the specimen.",
     threshold="peak above 885 °C at 10 K/min that cannot be the hydroxyl of apatite",
     origin="simulated specimens with 0.2 to 8 % halite or sylvite (benchmarks.thermal_study)",
@@ -599,9 +599,9 @@ def end_carbonate_before_salts(curve: SmoothedCurve, peaks: tuple[Peak, ...], wi
     literature[2], half[2] = cut, _HALF_WIDTH_C
     top, doubt = float(raw.temperature_c[late[0].top]), _SHARED_STD * max(before - after, 0.0)
     note = LATE_PEAK(
-        f"A loss peaks at {top:.0f} °C, above where carbonates go ({latest:.0f} °C at this heating rate): "
-        f"chlorides evaporate there. The carbonate was ended at {cut:.0f} °C, ± {100 * doubt:.2f} wt%, and the "
-        f"{100 * follows:.2f} % that follow count as residue. Look for halite and sylvite in the "
+        f"A loss has its peak at {top:.0f} °C, above the range of carbonates (up to {latest:.0f} °C at this heating "
+        f"rate), where chlorides evaporate. The carbonate was ended at {cut:.0f} °C, ± {100 * doubt:.2f} wt%, and the "
+        f"{100 * follows:.2f} % after it are counted as residue. Look for halite and sylvite in the "
         "diffraction pattern, or wash the specimen.",
         peak_c=top,
         carbonate_end_c=cut,

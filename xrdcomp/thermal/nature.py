@@ -22,33 +22,32 @@ from xrdcomp.thermal.smoothing import Z95
 from xrdcomp.units import CELSIUS_ZERO_K, GAS_CONSTANT, FloatArray, celsius_to_kelvin, molar_mass
 
 NOT_ASSIGNED = message_kind("TGA_NOT_ASSIGNED", "warning",
-    "The steps are numbered, not read as water, organic and carbonate; the text says why.",
-    remedy='Where the specimen is tissue all the same, set thermal.assignment = "tissue".',
+    "The steps are numbered, not assigned to water, organic matter and carbonate, for the reason given in the text.",
+    remedy='If the specimen is tissue, set thermal.assignment = "tissue".',
     threshold="docs/thermal.md, When the steps are only numbered",
     origin="simulated specimens; measured plastics, hydroxides, oxalates, cements",
 )  # fmt: skip
 
 
 RUN_TOO_SHORT = message_kind("TGA_RUN_TOO_SHORT", "warning",
-    "The run ends before the organic has gone; the steps are numbered and no balance is given.",
-    remedy="Heat on, or hold, until the mass stays.",
-    threshold="end of the organic at the run's rate, 120 °C earlier where the mass stays",
+    "The run ends before the organic matter is lost; the steps are numbered and no balance is given.",
+    remedy="Heat further, or hold, until the mass is constant.",
+    threshold="end of the organic loss at the run's rate, or 120 °C below it if the mass is constant",
 )  # fmt: skip
 
 
 GAS_DOUBTED = message_kind("TGA_GAS_DOUBTED", "warning",
-    "What becomes of the char is not what the gas does that was stated or assumed: it burns in an inert gas, or seems "
-    "to be left in oxygen.",
-    remedy="State the gas, look at purge and seals, or burn the residue off in air.",
-    threshold="in an inert gas a peak of 1 % between 475 and 620 °C, wide as of burning char; else no peak and less "
-    "than 15 % of the organic above 450 °C (20 % where nobody stated the gas; but 6 % above 420 °C)",
-    origin="simulated specimens of two worlds in air and in inert gases; polymers",
+    "The char does not behave as in the stated or assumed gas: it burns in an inert gas, or seems to remain in oxygen.",
+    remedy="State the gas, check purge and seals, or burn the residue off in air.",
+    threshold="in an inert gas a peak of 1 % between 475 and 620 °C, as wide as that of burning char; in other gases "
+    "no peak, and less than 15 % of the organic loss above 450 °C (20 % if not stated; but 6 % above 420 °C)",
+    origin="specimens of two simulators in air and in inert gases; polymers",
 )  # fmt: skip
 
 
 AS_CALCITE = message_kind("TGA_AS_CALCITE", "warning",
-    "Without organic matter, a single late loss is read as CO2 of calcite by its shape.",
-    remedy="Graphite or coke that burns may go so too; a run in nitrogen tells.",
+    "There is no organic matter, and by its shape a single late loss is assigned to CO2 of calcite.",
+    remedy="Burning graphite or coke can look the same; a run in nitrogen distinguishes them.",
     threshold="docs/thermal.md, Carbon, calcite and clay; info in an inert gas",
     origin="contracting volumes and first order at 3 to 30 K/min",
 )  # fmt: skip
@@ -145,17 +144,17 @@ def read_as_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged:
     """Judge if the losses can be read as water, organic and carbonate, and tell why not."""
     assignment, end_c = curve.recipe.assignment, float(curve.raw.temperature_c[-1])
     if assignment == "none":
-        return Judged(read=False, nature="open", reason="the steps are not to be read")
+        return Judged(read=False, nature="open", reason="the settings ask for steps without assignment")
     if len(boundaries.mass) < 2:
-        text = f"The run ends at {end_c:.0f} °C while mass still goes, before the organic has gone; the steps are "
-        text += "numbered and no balance is given. Heat until the mass stays."
+        text = f"The run ends at {end_c:.0f} °C before the organic matter is lost; the steps are numbered and no "
+        text += f"balance is given. {RUN_TOO_SHORT.remedy}"
         return Judged(
             read=False, nature="open", reason="the run ends too early", messages=(RUN_TOO_SHORT(text, end_c=end_c),)
         )
     reasons = [] if assignment == "tissue" else _reasons_against(curve, boundaries)
     if reasons:
         reason = "; ".join(reasons)
-        text = f"The steps are numbered, not read as water, organic and carbonate: {reason}. "
+        text = f"The steps are numbered, not assigned to water, organic matter and carbonate: {reason}. "
         note = NOT_ASSIGNED(text + NOT_ASSIGNED.remedy)
         return Judged(read=False, nature="not_tissue", reason=reason, messages=(note,))
     if assignment == "tissue":
@@ -180,16 +179,18 @@ def _doubt_without_organic(curve: SmoothedCurve, boundaries: Boundaries) -> Judg
         curve.raw.temperature_c, curve.shown, curve.raw.heating_rate_k_min, boundaries.temperature_c, boundaries.mass
     )
     doubts = ("organic", organic > _DOUBTED), ("carbonate", _DOUBTED <= dioxide < most * before and not likely)
-    reason = f"no more than {100 * organic:.1f} % go where organic matter does"
+    reason = f"only {100 * organic:.1f} % are lost in the range of organic matter"
     if organic >= _NOTICEABLE:
-        reason = f"the loss of {100 * organic:.1f} % where organic matter goes only slows down, as of bound water"
+        reason = f"the loss of {100 * organic:.1f} % in the range of organic matter only slows down, like that of "
+        reason += "bound water"
     doubted = tuple(name for name, doubtful in doubts if doubtful)
     if curve.inert and "organic" not in doubted and curve.burn is None:
         # nothing charred, and soot or charcoal that the specimen held stays as it is
-        doubted, reason = ("organic", *doubted), f"{reason}, and carbon stays in {curve.atmosphere}"
+        doubted, reason = ("organic", *doubted), f"{reason}, and carbon remains in {curve.atmosphere}"
     notes: tuple[Diagnostic, ...] = ()
     if likely and dioxide < most * before:
-        text = f"The {100 * dioxide:.1f} % go as CO2 of calcite does: alone, late, and faster to the end."
+        text = f"The loss of {100 * dioxide:.1f} % looks like CO2 of calcite: it is the only one, late, and fastest at "
+        text += "its end."
         note = AS_CALCITE(text if curve.inert else f"{text} {AS_CALCITE.remedy}", lost=dioxide)
         notes = (replace(note, severity="info") if curve.inert else note,)
     return Judged(read=True, nature="open", reason=reason, doubted=doubted, messages=notes)
@@ -203,30 +204,30 @@ def _doubt_of_tissue(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
     covariance = boundaries.total_covariance
     std = float(np.sqrt(max(covariance[1, 1] + covariance[2, 2] - 2.0 * covariance[1, 2], 0.0)))
     if left > _MUCH_MINERAL and dioxide + 2.0 * std < _LEAST_DIOXIDE * left:
-        reason = f"what is left ({100 * left:.0f} %) loses no CO2 ({100 * dioxide:.2f} %), unlike mineral of tissue"
+        reason = f"the residue ({100 * left:.0f} %) loses no CO2 ({100 * dioxide:.2f} %), unlike mineral of tissue"
         return Judged(read=True, nature="open", reason=reason, doubted=("organic", "carbonate"))
     if curve.burn is None and (doubt := _doubt_of_organic(curve, boundaries)) is not None:
         return Judged(read=True, nature="open", reason=doubt, doubted=("organic", "carbonate"))
     if curve.burn is None and left > _MUCH_MINERAL and organic < _MOST_SILANOL * float(boundaries.mass[0]):
-        reason = f"{100 * organic:.1f} % of organic matter may as well be water of a mineral"
+        reason = f"the {100 * organic:.1f} % of organic matter may also be water of a mineral"
         return Judged(read=True, nature="open", reason=reason)
     peak = _has_peak_of_dioxide(curve, boundaries)
     if left <= _MUCH_MINERAL and not peak:
         reasons = []
         if curve.inert:
-            text = f"what is left ({100 * left:.0f} %) loses no CO2 as mineral of tissue does, and may all be char"
+            text = f"the residue ({100 * left:.0f} %) loses no CO2, unlike mineral of tissue, and may all be char"
             reasons.append(text)
         if salts := curve.burn is None and _leaves_no_char(curve, boundaries):
-            text = f"next to nothing of the {100 * organic:.0f} % that go where organic matter does goes as late "
-            text += "as its char, and no CO2 shows a mineral of tissue: salts of ammonium go so too"
+            text = f"almost none of the {100 * organic:.0f} % lost in the range of organic matter is lost as late as "
+            text += "char, and there is no CO2 of a mineral of tissue; ammonium salts behave in the same way"
             reasons.append(text)
         if reasons:
             return Judged(read=True, nature="open", reason="; ".join(reasons), may_be_none=salts)
     # in an inert gas what is more than hydroxides lose is fat, or the resin in which a specimen was embedded
     beside = left > _MUCH_MINERAL and peak and organic <= _MOST_HYDROXIDE_WATER * float(mass[0])
     if beside and (half_c := _as_one_reaction(curve, boundaries)) is not None:
-        reason = f"half of the {100 * organic:.1f} % that go where organic matter does goes within {half_c:.0f} °C, as "
-        reason += "fat and polymers do in an inert gas, and hydroxides in any"
+        reason = f"half of the {100 * organic:.1f} % lost in the range of organic matter is lost within {half_c:.0f} "
+        reason += "°C, as from fat and polymers in an inert gas and from hydroxides in any gas"
         return Judged(read=True, nature="open", reason=reason, may_be_none=True)
     return _doubt_of_losses(curve, boundaries)
 
@@ -251,7 +252,8 @@ def _doubt_of_losses(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
         return None
     reasons = [reason for reason in (gas, chars_on) if reason is not None]
     if narrow is not None:
-        text = f"{100 * narrow.lost:.1f} % go about {narrow.peak_c:.0f} °C in one narrow reaction, as of a hydroxide, "
+        text = f"{100 * narrow.lost:.1f} % are lost near {narrow.peak_c:.0f} °C in one narrow reaction, as from a "
+        text += "hydroxide, "
         if narrow.late:
             text += "a carbonate of magnesium or iron, a nitrate or an oxalate"
         else:
@@ -293,8 +295,9 @@ def _doubt_of_gas(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
         if not curve.inert:
             return None
         if peak.half_c >= _NARROW_INERT_HALF_C[_CHAR_PLACE] * wider:
-            text = f"{100 * peak.above:.1f} % go in a peak at {raw.temperature_c[top]:.0f} °C, where in "
-            return text + f"{curve.atmosphere} organic matter only chars on: char burnt, or a mineral lost its water"
+            text = f"{100 * peak.above:.1f} % are lost in a peak at {raw.temperature_c[top]:.0f} °C, where in "
+            text += f"{curve.atmosphere} organic matter only continues to char; either char burnt or a mineral lost "
+            return text + "its water"
     if curve.inert:
         return None
     burns_c = shift_with_rate(_CHAR_BURNS_C, raw.heating_rate_k_min, _EARLY_ENERGY_KJ)
@@ -306,9 +309,9 @@ def _doubt_of_gas(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
         return None
     gas = "an unknown gas" if curve.atmosphere == "unknown" else curve.atmosphere
     text = (
-        f"of the {100 * organic:.1f} % that go where organic matter does in {gas} no more than {100 * late:.1f} % go "
+        f"of the {100 * organic:.1f} % lost in the range of organic matter in {gas} only {100 * late:.1f} % are lost "
     )
-    return text + f"above {first_c:.0f} °C, where char burns: it may be left, as in an inert gas"
+    return text + f"above {first_c:.0f} °C, where char burns; the char may have remained, as in an inert gas"
 
 
 class _Narrow(NamedTuple):
@@ -335,8 +338,8 @@ def _chars_on(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
     half_c = half_width_c(curve, *(raw.index_at(p) for p in boundaries.progress[:2]))
     if late < _CHARS_ON * organic or half_c < _HALF_OF_TISSUE_C:
         return None
-    text = f"of the {100 * organic:.1f} % that go where organic matter does {100 * late:.1f} % go above {late_c:.0f} "
-    return text + "°C, as of lignin, humic matter or coal, of which up to half stays as char"
+    text = f"of the {100 * organic:.1f} % lost in the range of organic matter {100 * late:.1f} % are lost above "
+    return text + f"{late_c:.0f} °C, as from lignin, humic matter or coal, of which up to half remains as char"
 
 
 def _narrow_loss(curve: SmoothedCurve, organic: float) -> _Narrow | None:
@@ -504,25 +507,25 @@ def _doubt_of_organic(curve: SmoothedCurve, boundaries: Boundaries) -> str | Non
     cut, end = (raw.index_at(p) for p in boundaries.progress[:2])
     if left > _MUCH_MINERAL and not _has_peak_of_dioxide(curve, boundaries):
         half_c = half_width_c(curve, cut, end)
-        fades = "what goes after it only fades, with no peak as of CO2"
+        fades = "the loss after it only fades, without a peak of CO2"
         if share < _MOST_SILANOL:
-            return f"no more than {100 * organic:.1f} % go where organic matter does, and {fades}: silanol of a gel"
+            return f"only {100 * organic:.1f} % are lost in the range of organic matter, and {fades}: silanol of a gel"
         if half_c < _HALF_OF_TISSUE_C:
-            return f"half of the {100 * organic:.1f} % go within {half_c:.0f} °C, and {fades}: a hydroxide"
+            return f"half of the {100 * organic:.1f} % is lost within {half_c:.0f} °C, and {fades}: a hydroxide"
         if curve.inert and not _has_peak_of_dioxide(curve, boundaries, rise=_RISE_OVER_CHARRING):
-            return f"{fades}: what is left ({100 * left:.0f} %) may be char of a resin or a coal"
+            return f"{fades}: the residue ({100 * left:.0f} %) may be char of a resin or a coal"
     fastest_c = float(raw.temperature_c[cut + int(np.argmax(curve.dtg[cut : _begun(curve, cut, end)]))])
     if share < _MOST_HYDROXIDE_WATER and fastest_c < shift_with_rate(
         _FASTEST_C, raw.heating_rate_k_min, _EARLY_ENERGY_KJ
     ):
-        text = f"the {100 * organic:.1f} % that go where organic matter does go fastest at {fastest_c:.0f} °C, sooner "
-        return text + "than it does: water of a gel or of cement"
+        text = f"the {100 * organic:.1f} % in the range of organic matter are lost fastest at {fastest_c:.0f} °C, "
+        return text + "earlier than organic matter: water of a gel or of cement"
     burns_c = shift_with_rate(_CHAR_BURNS_C, raw.heating_rate_k_min, _CHAR_ENERGY_KJ)
     late = float(np.interp(burns_c, np.maximum.accumulate(raw.temperature_c), curve.mass)) - float(mass[1])
     burns = curve.gases[end] not in INERT_GASES
     if burns and share < _MOST_HYDROXIDE_WATER and late < _LEAST_CHAR * organic:
         text = (
-            f"of the {100 * organic:.1f} % that go where organic matter does no more than {100 * late:.1f} % go above "
+            f"of the {100 * organic:.1f} % lost in the range of organic matter only {100 * late:.1f} % are lost above "
         )
         return text + f"{burns_c:.0f} °C, where its char would burn: water of a hydroxide, or a polymer without char"
     return None
@@ -656,13 +659,13 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
         reasons.append(f"the run starts at {raw.temperature_c[0]:.0f} °C, above most of the water")
     if not _LEAST_START <= float(smooth[0]) <= _MOST_START:
         reasons.append(
-            f"the curve starts at {100 * float(smooth[0]):.3g} % of its start mass, so that unit or start mass are not "
-            "what was stated"
+            f"the curve starts at {100 * float(smooth[0]):.3g} % of its start mass, so that the stated unit or start "
+            "mass is wrong"
         )
     if raw.untared:
         reasons.append(
-            f"the curve starts at {raw.start_mass_mg:.4g} mg, more than the weighed mass of the header: crucible and "
-            "specimen may have been weighed together, and shares of the specimen are not known"
+            f"the curve starts at {raw.start_mass_mg:.4g} mg, more than the weighed mass of the header; the crucible "
+            "may have been weighed with the specimen, so that fractions of the specimen are not known"
         )
     # Organic matter of tissue begins to go by 250 to 300 °C in any gas. Where less than a fifth of a noticeable loss in
     # the organic window has gone by 355 °C (at 10 K/min), it is the single reaction of something else: a hydroxide, an
@@ -680,11 +683,14 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     if total > _NOTICEABLE and early < share * total:
         reasons.append(
             f"of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C only "
-            f"{100 * early / total:.0f} % had gone by {early_c:.0f} °C, unlike organic tissue"
+            f"{100 * early / total:.0f} % were lost up to {early_c:.0f} °C, unlike organic matter of tissue"
         )
     unsure = float(np.sqrt(boundaries.covariance["placement"].diagonal()[:2].max()))
     if unsure > _UNSURE:
-        reasons.append(f"no minimum separates water from organic (the boundary is unsure by {100 * unsure:.0f} %)")
+        reasons.append(
+            f"no minimum of the rate separates water from organic matter (their boundary is uncertain by "
+            f"{100 * unsure:.0f} %)"
+        )
     # Calcium carbonate itself loses 44 %; more cannot be the CO2 of a carbonate. Of a run that ends before the
     # carbonate has gone, all that is lost after the organic counts.
     before, whole = float(mass[1]), len(mass) > 2
@@ -696,7 +702,7 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     if loss >= least and loss > _CO2 / _CALCITE * before + doubt:
         reasons.append(
             f"the {100 * loss:.1f} % lost between {place_c[1]:.0f} and {end_c:.0f} °C are {100 * loss / before:.0f} % "
-            "of what was there, and no calcium carbonate loses more than 44 %"
+            "of the mass before this loss, and calcium carbonate loses no more than 44 %"
         )
     # Moisture leaves over 60 to 100 °C from the first degrees on. One narrow loss, late and without organic matter, is
     # water (and ammonia) of crystals.
@@ -716,8 +722,9 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     )
     if water > _NOTICEABLE and total + burnt < _LEAST_ORGANIC * water and narrow:
         reasons.append(
-            f"{100 * water:.1f} % go between {low_c:.0f} and {high_c:.0f} °C (a tenth to nine tenths of it) and nearly "
-            "nothing where organic matter does: the crystal water of a hydrate (struvite, gypsum, brushite)"
+            f"{100 * water:.1f} % are lost, from a tenth to nine tenths of it between {low_c:.0f} and {high_c:.0f} °C, "
+            "and almost nothing in the range of organic matter: the crystal water of a hydrate (struvite, gypsum, "
+            "brushite)"
         )
     # In an inert gas fat goes so too, but later than gibbsite and, judged above, not without a beginning as brucite and
     # portlandite do: beside CO2 of its own peak it is read, and left open.
@@ -727,8 +734,8 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     as_fat = curve.inert and chain_c[0] < half_by_c < chain_c[1] and (peak or total > _MOST_HYDROXIDE_WATER * mass[0])
     if half_c is not None and (reasons or not as_fat):
         reasons.append(
-            f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C goes within "
-            f"{half_c:.0f} °C: one reaction, as of a hydroxide, and not the breakdown of organic matter"
+            f"half of the {100 * total:.1f} % lost between {place_c[0]:.0f} and {place_c[1]:.0f} °C is lost within "
+            f"{half_c:.0f} °C, in one reaction, as from a hydroxide, and not by decomposition of organic matter"
         )
     # A rate that only falls is what water leaves on its way out of a gel, a glass or a zeolite, unless what is left
     # loses CO2 as mineral of tissue does: enamel holds more bound water than organic matter.
@@ -737,10 +744,10 @@ def _reasons_against(curve: SmoothedCurve, boundaries: Boundaries) -> list[str]:
     carbonated = carbonated and float(later.max()) > _RISE_OF_ORGANIC * max(float(later[0]), 0.0)
     if total > _TAIL and not (burnt or carbonated) and _only_slows_down(curve, boundaries):
         reasons.append(
-            f"the loss of {100 * total:.1f} % between {place_c[0]:.0f} and {place_c[1]:.0f} °C only slows down, with "
-            "no peak as of organic matter: the tail of bound water, of a gel, a glass or a zeolite"
+            f"the loss of {100 * total:.1f} % between {place_c[0]:.0f} and {place_c[1]:.0f} °C only slows down, "
+            "without the peak of organic matter: the tail of bound water of a gel, a glass or a zeolite"
         )
     gain = float((smooth - np.minimum.accumulate(smooth)).max())
     if gain > _GAIN:
-        reasons.append(f"the mass rises by {100 * gain:.1f} % on the way")
+        reasons.append(f"the mass increases by {100 * gain:.1f} % during the run")
     return reasons

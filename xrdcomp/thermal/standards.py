@@ -163,7 +163,8 @@ def tga_check(
     if late or early:
         raise AnalysisError(
             f"the run covers {first:.0f} to {last:.0f} °C; the steps of {standard} need about {begin:.0f} to {end:.0f} "
-            f"°C at this heating rate, or until the mass stays: it {'begins too late' if late else 'ends too early'}."
+            f"°C at this heating rate, or until the mass is constant: it "
+            f"{'begins too late' if late else 'ends too early'}."
         )
     windows = Windows(
         literature_c=np.minimum(literature, last),
@@ -196,9 +197,9 @@ def tga_check(
         unseen = last < float(literature[-1]) - _CARBONATED.half_width_c
         if unseen and tolerance < missing * theory and missing < _MOST_CARBONATED:
             raise AnalysisError(
-                f"the water of portlandite is {100 * missing:.1f} % short, as it is where so much of the powder is "
-                f"carbonate; that goes by about {literature[-1]:.0f} °C at this heating rate, and the run ends at "
-                f"{last:.0f} °C: heat until it has gone, or take a fresh powder."
+                f"the water of portlandite is {100 * missing:.1f} % too low, as if that much of the powder were "
+                f"carbonate, which decomposes up to about {literature[-1]:.0f} °C at this heating rate; the run ends "
+                f"at {last:.0f} °C. Heat until the carbonate has decomposed, or take a fresh powder."
             )
     ends = [float(t) for t in placed.temperature_c]
     # name, start and end, theory, measured
