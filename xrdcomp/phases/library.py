@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -67,7 +67,12 @@ def reference_folder() -> Path:
 
     Raises PhaseError: neither exists: the installation is incomplete.
     """
-    package = Path(__file__).resolve().parents[1]
+    return _reference_folder(__file__)
+
+
+@cache
+def _reference_folder(file: str) -> Path:
+    package = Path(file).resolve().parents[1]
     candidates = (package / "_data" / "reference_patterns", package.parent / "data" / "reference_patterns")
     for folder in candidates:
         if folder.is_dir():
@@ -132,6 +137,7 @@ def _of_library(phase: str, folder: Path) -> Phase:
 # command. The files decide: a phase whose files are others than those it was made of is loaded from them.
 
 STORED = "library.msgpack"
+Stored = TypeVar("Stored")
 
 
 class StoredPhase(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,19 +154,29 @@ def _source(folder: Path) -> str:
 
 def store_library() -> Path:
     """Load every phase of the library from its files and store what was made of them; return the file."""
-
-    def plain(array: Any) -> dict[str, Any]:
-        return {"kind": array.dtype.str, "shape": array.shape, "data": array.tobytes()}
-
     folder = reference_folder()
     phases = {name: StoredPhase(source=_source(folder / name), phase=_loaded(name)) for name in list_phases()}
-    (folder / STORED).write_bytes(msgspec.msgpack.encode(phases, enc_hook=plain))
-    return folder / STORED
+    return write_stored(folder / STORED, phases)
 
 
 @lru_cache(maxsize=4)
 def _stored(folder: Path) -> Mapping[str, StoredPhase]:
     """Phases that `store_library` left in a folder, by id; none where there is no such file, or one of other fields."""
+    return read_stored(folder / STORED, dict[str, StoredPhase])
+
+
+def write_stored(path: Path, items: Mapping[str, Any]) -> Path:
+    """Write objects with arrays, by id, in the form that `read_stored` reads."""
+
+    def plain(array: Any) -> dict[str, Any]:
+        return {"kind": array.dtype.str, "shape": array.shape, "data": array.tobytes()}
+
+    path.write_bytes(msgspec.msgpack.encode(items, enc_hook=plain))
+    return path
+
+
+def read_stored(path: Path, kind: type[dict[str, Stored]]) -> dict[str, Stored]:
+    """Objects that `write_stored` wrote; none where there is no such file, or one of other fields."""
 
     def array(_: Any, told: Any) -> Any:
         values = np.frombuffer(told["data"], told["kind"]).reshape(told["shape"]).copy()
@@ -168,9 +184,7 @@ def _stored(folder: Path) -> Mapping[str, StoredPhase]:
         return values
 
     try:
-        return msgspec.msgpack.decode(
-            (folder / STORED).read_bytes(), type=dict[str, StoredPhase], strict=True, dec_hook=array
-        )
+        return msgspec.msgpack.decode(path.read_bytes(), type=kind, strict=True, dec_hook=array)
     except (OSError, msgspec.DecodeError):
         return {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -249,26 +250,54 @@ def structure_factor_sq(
             f"{len(b_iso)} b_iso; reflections: {len(indices)} hkl, {len(s_squared)} spacings. Must agree."
         )
         raise ValueError(msg)
+    sums = element_sums(indices, s_squared, xyz, site_element, occupancy, b_iso)
+    return squared_structure_factors(sums, np.sqrt(s_squared), wavelength)
+
+
+class ElementSums(NamedTuple):
+    """Real and imaginary sums of o exp(−B s²) exp(2πi h·x) over the sites of each element, (elements, n).
+
+    They are the part of structure factors that no wavelength changes.
+    """
+
+    elements: tuple[str, ...]
+    real: FloatArray
+    imaginary: FloatArray
+
+
+def element_sums(
+    hkl: FloatArray,
+    s_squared: FloatArray,
+    site_xyz: FloatArray,
+    site_element: Sequence[str],
+    site_occupancy: FloatArray,
+    site_b_iso: FloatArray,
+) -> ElementSums:
+    """Sums over the sites of each element for reflections (n, 3), with their s² = 1/(4d²) in Å⁻²."""
     # Equal sites share one factor: group number of each site, and element and b_iso of each group.
     kinds: dict[tuple[str, float], int] = {}
-    sites = zip(site_element, b_iso, strict=True)
+    sites = zip(site_element, site_b_iso, strict=True)
     group = [kinds.setdefault((element, float(b)), len(kinds)) for element, b in sites]
-    membership = np.zeros((len(xyz), len(kinds)))
-    membership[np.arange(len(xyz)), group] = occupancy
-    # (f0 + f') and f'' of every group with its Debye-Waller factor, each (groups, n).
-    s = np.sqrt(s_squared)
-    normal, imaginary = np.empty((len(kinds), len(s))), np.empty((len(kinds), len(s)))
-    atomic = {element: (form_factor(element, s), anomalous(element, wavelength)) for element in {e for e, _ in kinds}}
-    for row, (element, b) in enumerate(kinds):
-        f0, (f1, f2) = atomic[element]
-        damping = np.exp(-b * s_squared)
-        normal[row] = (f0 + f1) * damping
-        imaginary[row] = f2 * damping
-    cosine, sine = _phase_sums(indices.tobytes(), xyz.tobytes(), membership.tobytes())
-    result = np.zeros(len(indices))
-    for factor in (normal, imaginary):
-        for geometric in (cosine, sine):
-            result += np.einsum("gn,gn->n", factor, geometric) ** 2
+    membership = np.zeros((len(site_xyz), len(kinds)))
+    membership[np.arange(len(site_xyz)), group] = site_occupancy
+    cosine, sine = _phase_sums(hkl.tobytes(), site_xyz.tobytes(), membership.tobytes())
+    elements = tuple(dict.fromkeys(element for element, _ in kinds))
+    real, imaginary = np.zeros((2, len(elements), len(hkl)))
+    for (element, b), in_phase, across in zip(kinds, cosine, sine, strict=True):
+        damping, row = np.exp(-b * s_squared), elements.index(element)
+        real[row] += damping * in_phase
+        imaginary[row] += damping * across
+    return ElementSums(elements, real, imaginary)
+
+
+def squared_structure_factors(sums: ElementSums, s: FloatArray, wavelength: float) -> FloatArray:
+    """Mean |F|² of both Friedel mates from the sums of each element, at s = 1/(2d) in Å⁻¹."""
+    normal, anomalous_part = np.zeros((2, 2, len(s)))
+    for element, *geometric in zip(*sums, strict=True):
+        f0, (f1, f2) = form_factor(element, s), anomalous(element, wavelength)
+        normal += (f0 + f1) * geometric
+        anomalous_part += f2 * np.asarray(geometric)
+    result: FloatArray = (normal**2).sum(axis=0) + (anomalous_part**2).sum(axis=0)
     return result
 
 

@@ -16,6 +16,7 @@ from xrdcomp.recipe import IdentificationRecipe
 from xrdcomp.refinement import reflections as optics
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.refinement.reflections import bin_means
+from xrdcomp.search.structures import stored_reflections
 from xrdcomp.units import FloatArray, IntArray
 
 MAX_TWO_THETA = 92.0  # beyond it reflections are many, weak and close
@@ -130,12 +131,17 @@ def _candidate(phase: Phase, wavelength: float, d_min: float, d_max: float) -> C
         strength = np.array([line.relative_intensity for line in listed]) / geometry
         scale = _TYPICAL_AREA / max(float((strength * geometry).sum()), 1e-300)
         return Candidate(phase, d, strength * scale)
+    if (stored := stored_reflections(phase, d_min, d_max)) is not None:
+        return _without_weakest(Candidate(phase, stored.d_spacing, stored.strength(wavelength)))
     cell6 = np.array(phase.cell.parameters)
     found = optics.reflections_of(phase, cell6, d_min, d_max, most=optics.MAX_REFLECTIONS_SEARCHED)
     strength = optics.strength_per_gram(phase, found.hkl, found.multiplicity, found.d_spacing, cell6, wavelength)
-    every = Candidate(phase, found.d_spacing, strength)
+    return _without_weakest(Candidate(phase, found.d_spacing, strength))
+
+
+def _without_weakest(every: Candidate) -> Candidate:
     keep = every.apparent > _WEAKEST * float(every.apparent.max(initial=0.0))
-    return Candidate(phase, found.d_spacing[keep], strength[keep])
+    return Candidate(every.phase, every.d_spacing[keep], every.strength[keep])
 
 
 # ---- bins, and the width of a template
