@@ -102,6 +102,15 @@ _NARROW_HALF_C, _NARROW_INERT_HALF_C = (31.0, 25.0, 23.0, 27.0, 30.0), (25.0, 25
 _POLYMERS_FROM_C, _VALLEYS_WITHIN_C = 330.0, 60.0
 _LEAST_NARROW, _LEAST_BESIDE_FAT = 0.01, 0.02  # the second in an inert gas before 475 °C: char alone is unsure by it
 _OVER_VALLEYS, _HEATING_ON, _WITH_FIRST_STAGE = 1.5, 0.8, 1.25
+# Full width by the curvature of the rate where it bends most, °C at 420 °C: 2.45 R T²/E of one first-order reaction are
+# 60 with 160 kJ/mol, and organic matter of tissue goes over a distribution of energies; 50 with the 200 kJ/mol of char
+# that burns. The range of the fit to each side, its certainty, and the height over the highest; bands of one range
+# each, without 450 to 490 °C, where polyolefins go and char burns (that of a digestate within 43 °C), to 540 °C in
+# oxygen unless more than half of the loss is so late; and all stages of a mineral over the sharp ones (hydromagnesite,
+# ammonium sulfate, cerussite)
+_SHARP_C, _SHARP_BURNING_C, _FIT_C, _SHARP_SIGMAS, _SHARP_HEIGHT, _WITH_OTHER_STAGES = 60.0, 50.0, 18.0, 3.0, 0.3, 2.0
+_SHARP_BANDS_C = (215.0, 300.0), (300.0, 390.0), (390.0, 450.0), (490.0, 540.0), (540.0, 640.0)
+_CHAR_BAND, _MOST_BURNT = 3, 0.55
 # In air protein and polysaccharide lose a quarter or more above 450 °C, mixtures with much fat 12 % or more; in an
 # inert gas most lose less than 15 %, all but fat at slow rates less than a fifth. Between the two nothing tells them
 # apart where nobody stated the gas.
@@ -242,7 +251,8 @@ def _doubt_of_losses(curve: SmoothedCurve, boundaries: Boundaries) -> Judged | N
     gas = _doubt_of_gas(curve, boundaries)
     notes = () if gas is None else (GAS_DOUBTED(f"{gas[0].upper()}{gas[1:]}. {GAS_DOUBTED.remedy}"),)
     seek = float(mass[-1]) > _MUCH_MINERAL and not told
-    narrow = _narrow_loss(curve, float(mass[0] - mass[1])) if seek else None
+    found = (_narrow_loss(curve, float(mass[0] - mass[1])), _sharp_loss(curve, boundaries)) if seek else ()
+    narrow = max((loss for loss in found if loss is not None), key=lambda loss: loss.in_all, default=None)
     polymers_c = shift_with_rate(_POLYMERS_FROM_C, curve.raw.heating_rate_k_min, _EARLY_ENERGY_KJ)
     many = narrow is not None and narrow.lost > _MOST_HYDROXIDE_WATER * float(mass[0])
     if narrow is not None and curve.inert and many and narrow.peak_c > polymers_c:
@@ -315,13 +325,14 @@ def _doubt_of_gas(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
 
 
 class _Narrow(NamedTuple):
-    """A narrow loss: what goes between the valleys beside it, of the start mass, where it is fastest, and if so late
-    that of organic matter only char goes on, so that it may be CO2.
+    """A narrow loss: what goes in it, of the start mass, where it is fastest, if so late that of organic matter only
+    char goes on, so that it may be CO2, and what may go `in_all` with other stages of the same mineral or salt.
     """
 
     lost: float
     peak_c: float
     late: bool
+    in_all: float
 
 
 def _chars_on(curve: SmoothedCurve, boundaries: Boundaries) -> str | None:
@@ -367,7 +378,7 @@ def _narrow_loss(curve: SmoothedCurve, organic: float) -> _Narrow | None:
         if peak.above < least or (found is not None and peak.lost <= found.lost):
             continue
         if peak.half_c < (_NARROW_INERT_HALF_C if inert else _NARROW_HALF_C)[place] * wider:
-            found = _Narrow(peak.lost, at, late)
+            found = _Narrow(peak.lost, at, late, _WITH_FIRST_STAGE * peak.lost)
     return found
 
 
@@ -395,6 +406,56 @@ def _maxima_between(curve: SmoothedCurve, first_c: float, last_c: float) -> list
     places = np.arange(first, last)
     highest: list[int] = places[(rate[places - 1] < rate[places]) & (rate[places] >= rate[places + 1])].tolist()
     return highest
+
+
+def _sharp_loss(curve: SmoothedCurve, boundaries: Boundaries) -> _Narrow | None:
+    """Find what goes in reactions sharper than organic matter's, whether or not valleys set them off; None for none.
+
+    On the flank of protein a mineral's reaction has no valleys of its own, but the rate bends over it as over no
+    distribution of reactions. A quartic through the mass gives rate and bend at each place, the sharpest place of a
+    band the width of a Gaussian of that bend, and its area what may be the mineral's.
+    """
+    raw, mass = curve.raw, curve.raw.mass
+    bands = [[shift_with_rate(t, raw.heating_rate_k_min, _EARLY_ENERGY_KJ) for t in band] for band in _SHARP_BANDS_C]
+    first, last = np.searchsorted(raw.temperature_c, [bands[0][0], bands[-1][1]])
+    if last - first < 3:
+        return None
+    highest = float(curve.dtg[first:last].max())
+    burns_c = shift_with_rate(_CHAR_BURNS_C, raw.heating_rate_k_min, _CHAR_ENERGY_KJ)
+    late_share = float(np.interp(burns_c, raw.temperature_c, curve.mass) - boundaries.mass[1])
+    late_share /= max(float(boundaries.mass[0] - boundaries.mass[1]), 1e-6)
+    lost, largest, peak_c, late = 0.0, 0.0, 0.0, False
+    for band, (low_c, high_c) in enumerate(bands):
+        wider = float(celsius_to_kelvin(0.5 * (low_c + high_c)) / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2
+        half = max(round(_FIT_C * wider / raw.step), 3)
+        low, high = np.searchsorted(raw.temperature_c, [low_c, high_c]).clip(half, len(mass) - half)
+        if high <= low:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(mass[low - half : high + half], 2 * half + 1)
+        fit = np.linalg.pinv(np.vander(np.arange(-half, half + 1) * raw.step, 5, increasing=True))
+        rate, bend = -windows @ fit[1], 6.0 * windows @ fit[3]
+        sure = bend - _SHARP_SIGMAS * 6.0 * float(np.linalg.norm(fit[3])) * raw.bin_noise
+        # on a hold any reaction breaks off, and across a gap nothing is known
+        reached = np.lib.stride_tricks.sliding_window_view(raw.temperature_c[low - half : high + half], 2 * half + 1)
+        heats = reached[:, -1] - reached[:, 0] > _HEATING_ON * 2 * half * raw.step
+        counts = np.lib.stride_tricks.sliding_window_view(raw.counts[low - half : high + half], 2 * half + 1)
+        seen = (rate > _SHARP_HEIGHT * highest) & (sure > 0.0) & heats & (counts > 0).all(axis=1)
+        if not seen.any():
+            continue
+        width = np.where(seen, np.sqrt(8.0 * np.log(2.0) * np.abs(rate) / np.where(seen, sure, 1.0)), np.inf)
+        at = int(np.argmin(width))
+        burns = band >= _CHAR_BAND and curve.gases[low + at] not in INERT_GASES
+        if burns and band == _CHAR_BAND and late_share < _MOST_BURNT:
+            continue
+        kelvin = celsius_to_kelvin(float(raw.temperature_c[low + at]))
+        most = _SHARP_BURNING_C if burns else _SHARP_C
+        area = float(np.sqrt(np.pi / np.log(16.0)) * rate[at] * width[at])
+        if width[at] > most * float(kelvin / celsius_to_kelvin(_CHAR_BURNS_C)) ** 2 or area < _LEAST_NARROW:
+            continue
+        lost += area
+        if area > largest:
+            largest, peak_c, late = area, float(raw.temperature_c[low + at]), band >= _CHAR_BAND
+    return _Narrow(lost, peak_c, late, _WITH_OTHER_STAGES * lost) if lost > 0.0 else None
 
 
 class _AboveValleys(NamedTuple):
@@ -451,7 +512,7 @@ def find_open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judg
     if judged.may_be_none or (len(values) > 3 and organic < _MOST_SILANOL * (1.0 - water)):
         less = organic
     elif (narrow := judged.narrow) is not None:
-        less = carbonate = min(_WITH_FIRST_STAGE * narrow.lost, organic)
+        less = carbonate = min(narrow.in_all, organic)
     if curve.inert and residue <= _MUCH_MINERAL:
         more = residue
     elif judged.chars_on:  # at most half of it stayed as char
