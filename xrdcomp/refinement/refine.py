@@ -327,8 +327,9 @@ class Refinement(FittedModel):
         solution = minimize(model, table, coarse, max_iterations=limit, tolerance=1e-3, bare=True)
         fit = cls(pattern=pattern, setup=setup, points=coarse, table=table, model=model, solution=solution)
         if recipe.displacement and not recipe.zero_shift and setup.phases and not setup.start_given:
-            negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, table.start))
-            fit = fit._with_shift_or_displacement(negligible)
+            negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, solution.values))
+            describes = solution.cost <= passing_gof**2 * len(coarse)
+            fit = fit._with_shift_or_displacement(negligible, to_minimum=describes)
         table, solution = fit.table.with_values(fit.solution.values), fit.solution
         if recipe.mode == "peaks":
             for _ in range(_PEAK_ROUNDS):
@@ -359,21 +360,28 @@ class Refinement(FittedModel):
             table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
 
-    def _with_shift_or_displacement(self, negligible: float) -> Refinement:
+    def _with_shift_or_displacement(self, negligible: float, *, to_minimum: bool) -> Refinement:
         """Let the reflections' angles decide whether a constant shift explains them better than the displacement found.
 
         The two differ by a factor cosθ only and must not both be free: their difference trades with the cell. A shift
-        below `negligible` degrees needs no decision.
+        below `negligible` degrees needs no decision. Both are brought to their minima, if asked `to_minimum`.
 
         Cells and shift get a standard deviation from the choice: √p times what the other one changes, with
         p = 1 / (1 + exp(Δ / (2 · 20))), Δ its excess cost over χ²_ν.
         """
+        # the ends of rough descents tell neither how large the shift is nor which of two such minima is the lower
+        distance = _NEAR_STEP if to_minimum else 0.0
+        end = partial(
+            minimize, self.model, points=self.points, max_iterations=12, tolerance=1e-3, distance=distance, bare=True
+        )
         solution, known = self.solution, self.instrument.zero_shift
+        if to_minimum:
+            solution = end(table=self.table.with_values(solution.values))
         displacement, radius = solution.values["sample_displacement_mm"], self.instrument.radius_mm
         cosine = np.cos(np.radians(self.model.two_theta.mean() / 2))
         shift = -np.degrees(2.0 * displacement / radius) * cosine
         if abs(shift) < negligible:
-            return self
+            return replace(self, solution=solution)
         items = []
         for item in self.table.with_values(solution.values).items:
             if item.id.kind == "sample_displacement_mm":
@@ -384,7 +392,7 @@ class Refinement(FittedModel):
                 )  # fmt: skip
             items.append(item)
         other = ParameterTable(tuple(items))
-        trial = minimize(self.model, other, self.points, max_iterations=12, tolerance=1e-3, bare=True)
+        trial = end(table=other)
         scatter = max(1.0, min(solution.cost, trial.cost) / len(self.points))
         excess = abs(solution.cost - trial.cost) / scatter
         share = float(np.sqrt(1.0 / (1.0 + np.exp(min(excess / (2.0 * _SYSTEMATIC_COST), 50.0)))))
@@ -394,7 +402,7 @@ class Refinement(FittedModel):
         doubt["zero_shift"] = share * abs(trial.values["zero_shift"] - known)
         if trial.cost < solution.cost:
             return replace(self, table=other, solution=trial, shift_std=doubt)
-        return replace(self, shift_std=doubt)
+        return replace(self, solution=solution, shift_std=doubt)
 
     def starting_from(self, values: Mapping[str, float]) -> Refinement:
         """Return the same minimum with other values of some parameters for the next refinement to start at."""
