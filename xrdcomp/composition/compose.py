@@ -1082,6 +1082,10 @@ def _pure_or_mixed(
         bare = 1.0 - model.xrd.carbonate_share if largest == COMPONENTS[OTHER] and model.xrd is not None else 1.0
         ends = (bare * max(end, 0.0) for end in (fewest, top - least))
         parts[largest] = given[largest].reaching(*ends)
+        # their ratio is that of reflections, whatever all crystals together are: the other kinds go with these
+        for name in given.keys() - {largest, UNIDENTIFIED}:
+            own = given[name].value / max(hard.value, 1e-9)
+            parts[name] = given[name].reaching(own * bottom, min(own * top, 1.0))
     return parts, out
 
 
