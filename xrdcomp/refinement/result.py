@@ -60,6 +60,9 @@ _LOW_COUNTS = 300.0
 _MOST_NAMED = 8  # places that a message lists
 # Standard deviations and share of the misfit from which on the highest intensities are said to be too low.
 _CLEARLY_LOW, _MOSTLY_LOW = 8.0, 0.25
+# Misfit, over what counting leaves, that counts as this much at least: less may come from profiles that the model does
+# not quite describe, as those of sizes with other distributions.
+_LEAST_EXCESS = 0.4
 _EXTRA_B = 0.5  # Å²
 # Å² from which on a geometry that puts it right is asked after, and by what χ² must fall; where the fit is not good B
 # need not be off, and χ² must fall by far more over the misfit that the geometry leaves.
@@ -117,7 +120,7 @@ COMPRESSED = message_kind(
     "reflections are too low.",
     remedy="Measure with a lower current or an absorber and compare; grind the powder.",
     threshold=f"a term in the square of the intensity is negative by {_CLEARLY_LOW:g} standard deviations and removes "
-    f"{100 * _MOSTLY_LOW:g} % of χ² beyond counting",
+    f"{100 * _MOSTLY_LOW:g} % of χ² beyond counting, taken as {100 * _LEAST_EXCESS:g} % of that of counting at least",
     origin="simulated powders: losses of 13 % at the highest point account for 5 to 90 %, of 30 % for 36 to 94 %; "
     "measured scans at most 9 %",
 )
@@ -578,7 +581,7 @@ class FittedModel:
         return out
 
     def _compression(self) -> tuple[float, float, float]:
-        """Loss at the highest point if losses grow with the intensity, in its standard deviations; share of χ².
+        """Loss at the highest point if losses grow with the intensity, in its standard deviations; share of misfit.
 
         A term in the square of the calculated intensity, which a dead time or extinction makes negative, is fitted
         beside all linear coefficients and, to first order, all parameters: widths, texture and displacements take up
@@ -601,7 +604,8 @@ class FittedModel:
         loss = -float(left @ residual) / information
         gain = loss**2 * information
         inflation = max((excess - gain) / len(residual) + 1.0, 1.0)
-        return loss, loss * float(np.sqrt(information / inflation)), gain / excess
+        share = gain / max(excess, _LEAST_EXCESS * len(residual))
+        return loss, loss * float(np.sqrt(information / inflation)), share
 
     def _messages(self) -> tuple[Diagnostic, ...]:
         out = []
