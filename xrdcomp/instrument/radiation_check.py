@@ -79,12 +79,12 @@ STATED_RADIATION_WRONG = message_kind(
 AXIS_SCALED = message_kind(
     "XRD_AXIS_SCALED",
     "warning",
-    "All spacings of what is in the library are off by one and the same share: the wavelength or the steps of the axis "
-    "are not those that are stated, or the specimen was hot, or it is another compound of the same structure. Until "
-    "that is settled nothing follows about phases and amounts.",
+    "All spacings differ by the same factor from those of phases of the library: the wavelength or the steps of the "
+    "axis are not the stated ones, the specimen was hot, or it is another compound of the same structure. Until this "
+    "is settled, no conclusion on phases and amounts can be drawn.",
     remedy="Check wavelength, first angle and step against the record of the measurement, or measure a standard.",
-    threshold=f"spacings off by {100 * _LEAST_SCALE:g} to {100 * _MOST_SCALE:g} %; without that a phase that is "
-    "neither cubic nor an apatite is found, and less than a quarter of the excess χ² is left",
+    threshold=f"spacings wrong by {100 * _LEAST_SCALE:g} to {100 * _MOST_SCALE:g} %; once corrected, a phase that is "
+    "neither cubic nor an apatite is found, and less than a quarter of the excess χ² remains",
     origin="judgement, as for another tube; neighbouring anodes differ by 7 % at least, and few solid solutions change "
     "all axes alike by as much",
 )
@@ -251,8 +251,8 @@ class _Scaled(NamedTuple):
             f"All spacings are {100 * abs(self.share):.1f} % too {'long' if self.share > 0.0 else 'short'}: "
             f"{self.found.tube} the pattern is {', '.join(self.found.phases)}, and what no phase explains falls from "
             f"{gof:.1f} to {self.found.gof:.1f} times the scatter of counting. The wavelength or the steps of the axis "
-            "are probably not those that are stated; else the specimen was hot, or it is another compound of the same "
-            f"structure. {AXIS_SCALED.remedy} Until then nothing follows about phases and amounts."
+            "are probably not the stated ones; otherwise the specimen was hot, or it is another compound of the same "
+            f"structure. {AXIS_SCALED.remedy} Until then no conclusion on phases and amounts can be drawn."
         )
         return AXIS_SCALED(text, gof=gof, share=self.share, gof_with_it=self.found.gof)
 

@@ -104,7 +104,7 @@ SATURATED = message_kind(
 SUBTRACTED = message_kind(
     "XRD_BACKGROUND_SUBTRACTED",
     "warning",
-    "A background was subtracted from the pattern before, because low intensities scatter like much higher ones. "
+    "Low intensities scatter like much higher ones, which shows that a background was subtracted from the pattern. "
     "Amorphous scattering may have been removed too, so that the fraction of crystals in the specimen is not given.",
     remedy="Give the pattern as it was measured; if nothing was subtracted, set fit.background = 'physical'.",
     threshold="variance over intensity of the lowest quarter 2.2 times that of the upper half, if that is of counts; "
@@ -156,8 +156,8 @@ NOT_CONVERGED = message_kind(
 BLANK_MISSING = message_kind(
     "XRD_BLANK_MISSING",
     "info",
-    "No empty-holder scan was given; only their shape distinguishes air and holder scattering from the amorphous "
-    "scattering of the specimen.",
+    "No empty-holder scan was given; only by its shape is the scattering of air and holder distinguished from the "
+    "amorphous scattering of the specimen.",
     remedy="Measure the empty holder under the same conditions and give the scan as blank.",
 )
 HOLDER_SHOWS = message_kind(
@@ -667,10 +667,9 @@ class FittedModel:
             out.append(MONOCHROMATOR_INFERRED((text + remedy).strip(), gain=gain))
         if self.model.of_kind("amorphous").any() and not self.model.blank_measured:
             text = (
-                "No empty-holder scan was given. Only their shape distinguishes air and holder scattering from the "
-                "halo of the specimen, so that amorphous amounts from X-rays are uncertain by some 20 % of their "
-                "value. "
-                f"{BLANK_MISSING.remedy}"
+                "No empty-holder scan was given. Only by its shape is the scattering of air and holder distinguished "
+                "from the halo of the specimen, so that amorphous amounts from X-rays are uncertain by some 20 % of "
+                f"their value. {BLANK_MISSING.remedy}"
             )
             out += [BLANK_MISSING(text), *self._holder_messages()]
         return tuple(out)
