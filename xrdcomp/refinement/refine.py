@@ -125,6 +125,7 @@ GRAPHITE_D = 3.354  # Å, 002
 NO_STEP = 0.02
 _SETTLED = 0.2
 _NEAR_STEP = 0.2  # the same of a run on binned points, whose minimum lies as far from that on all points
+_DESCRIBES_GOF = 3.0  # of a first descent: beyond it phases are lacking, and a shift is not worth its minimum
 _SETTLED_BEFORE = 0.7  # on all points, after the same on binned ones: what is frozen then belongs to the minimum
 _SETTLE_ROUNDS = 6
 _PAIR = 4.0  # of the cost, over χ²_ν, by which two minima are as good
@@ -328,7 +329,7 @@ class Refinement(FittedModel):
         fit = cls(pattern=pattern, setup=setup, points=coarse, table=table, model=model, solution=solution)
         if recipe.displacement and not recipe.zero_shift and setup.phases and not setup.start_given:
             negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, solution.values))
-            describes = solution.cost <= passing_gof**2 * len(coarse)
+            describes = solution.cost <= _DESCRIBES_GOF**2 * len(coarse)
             fit = fit._with_shift_or_displacement(negligible, to_minimum=describes)
         table, solution = fit.table.with_values(fit.solution.values), fit.solution
         if recipe.mode == "peaks":
