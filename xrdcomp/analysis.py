@@ -188,8 +188,8 @@ def analyze_sample(sample: Sample, recipe: Recipe | PathLike | Mapping[str, Any]
         # The tube or the slits that fit better, where those that were assumed fit badly.
         optics = other_optics(search, sample.pattern, setup.phases, setup.recipe, sample.blank)
     if optics is not None:
-        reason = "another radiation explains the pattern"
-        found = PhaseList(without_numbers(phase, reason) if optics.tube else without_amounts(phase) for phase in found)
+        reason = optics.reason
+        found = PhaseList(without_numbers(phase, reason) if reason else without_amounts(phase) for phase in found)
     thermal = analyze_curve(setup)
     with naming(*_files(sample.pattern, sample.tga)):
         quantities = quantify(setup, fit, thermal)

@@ -18,7 +18,7 @@ from xrdcomp.recipe import InstrumentRecipe, Recipe
 from xrdcomp.refinement.refine import Refinement
 from xrdcomp.search.nuisance import Score, score_phases, search_residual
 from xrdcomp.search.search import Identification, fit_and_search
-from xrdcomp.search.templates import COLD_VARIANTS, Variant, candidate, library, searched_phases
+from xrdcomp.search.templates import COLD_VARIANTS, Candidate, Variant, candidate, library, searched_phases
 from xrdcomp.units import BoolArray, d_to_two_theta, two_theta_to_d
 
 _TUBES = ("CoKa", "FeKa", "CrKa", "MoKa")
@@ -36,6 +36,7 @@ _FEWEST_POINTS = 200
 _ENOUGH_POINTS = 4000  # of a scan that is searched with another tube
 _IN_RATIO = 1.0  # χ² per reflection; reflections met by chance are at 2 and more
 _SIZES_NM = (60.0,)
+_RADIATION = "another radiation explains the pattern"
 _SAME_TUBE = 0.01  # relative difference of wavelengths
 _VARIANTS = tuple(v for v in COLD_VARIANTS if abs(v.strain) < 1e-9)
 # Relative errors of the axis that are tried, all together, and the largest that a search by itself bridges.
@@ -100,10 +101,14 @@ OTHER_SLIT = message_kind(
 
 
 class OtherOptics(NamedTuple):
-    """What fits better than the optics that were assumed or stated: another `tube`, or else slits."""
+    """What fits better than the optics that were assumed or stated.
+
+    `reason` is why no phase is decided: another tube or axis explains the pattern. It is None where slits do, which
+    change intensities alone.
+    """
 
     message: Diagnostic
-    tube: bool
+    reason: str | None
 
 
 def other_optics(  # noqa: C901 - one after the other, each where those before it do not fit
@@ -111,10 +116,9 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
 ) -> OtherOptics | None:
     """Name the tube or the slits that fit, where those that were assumed or stated fit badly; else return None.
 
-    `search` is what was found with the assumed optics, `phases` those it started from. An axis of another scale counts
-    as another tube. A tube is sought with the start
+    `search` is what was found with the assumed optics, `phases` those it started from. A tube is sought with the start
     phases, and, where the search found nothing at all, with the library; a radiation that the user states against the
-    file is held against that of the file. Automatic slits (a factor sinθ) are tried
+    file is held against that of the file. Then an axis of another scale is tried, and automatic slits (a factor sinθ)
     where a phase is found and nobody says which there were.
     """
     given, gof = recipe.instrument, search.fit.gof_of_phases
@@ -144,7 +148,7 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
                 f"that of the file ({own.wavelength:.5f} Å) {trial:.1f} times. The file is right; omit the option. "
                 "Do not use any result obtained with the stated radiation."
             )
-            return OtherOptics(FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial), tube=True)
+            return OtherOptics(FILE_RADIATION_FITS(text, gof=gof, gof_with_it=trial), _RADIATION)
     assumed = radiation_is_assumed(pattern, given)
     if assumed and gof > _DOUBTFUL_GOF:
         if phases:
@@ -157,7 +161,7 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
                     f"State the radiation as {best}; until then no conclusion on phases and amounts can be drawn."
                 )
                 message = OTHER_RADIATION(text, gof=gof, radiation=best, gof_with_it=tried[best])
-                return OtherOptics(message, tube=True)
+                return OtherOptics(message, _RADIATION)
         if not shown and recipe.identification.search:
             instruments = {name: changed(radiation=name) for name in _SEARCHED_TUBES}
             met = _best_met(pattern, instruments, recipe, blank)
@@ -171,7 +175,7 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
                     "no conclusion on phases and amounts can be drawn."
                 )
                 message = OTHER_RADIATION(text, gof=gof, radiation=tube, phase=phase.id, z=z)
-                return OtherOptics(message, tube=True)
+                return OtherOptics(message, _RADIATION)
     slits_known = given.variable_slit is not None or "variable_slit" in pattern.metadata
     if not shown and recipe.identification.search and gof > _DOUBTFUL_GOF and not given.file:
         tubes = {name: changed(radiation=name, wavelengths=InstrumentRecipe().wavelengths) for name in _ALL_TUBES}
@@ -181,16 +185,16 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
         if found is not None and explains(found.gof):
             without = "with copper, which was assumed," if assumed else "as stated"
             text = (
-                f"With {found.tube} the pattern is that of {', '.join(found.phases)}; {without} ({now:.5f} Å) no phase "
-                f"is found. {found.tube} was probably the tube, since the residual decreases from {gof:.1f} to "
-                f"{found.gof:.1f} times the scatter of counting. State the radiation as {found.tube} if so; until then "
-                "no conclusion on phases and amounts can be drawn."
+                f"With {found.optics} the pattern is that of {', '.join(found.phases)}; {without} ({now:.5f} Å) no "
+                f"phase is found. {found.optics} was probably the tube, since the residual decreases from {gof:.1f} to "
+                f"{found.gof:.1f} times the scatter of counting. State the radiation as {found.optics} if so; until "
+                "then no conclusion on phases and amounts can be drawn."
             )
             kind = OTHER_RADIATION if assumed else STATED_RADIATION_WRONG
-            return OtherOptics(kind(text, gof=gof, radiation=found.tube, gof_with_it=found.gof), tube=True)
+            return OtherOptics(kind(text, gof=gof, radiation=found.optics, gof_with_it=found.gof), _RADIATION)
     scaled = _with_scaled_axis(search, pattern, phases, recipe, blank, explains)
     if scaled is not None:
-        return OtherOptics(scaled.message(gof), tube=True)
+        return OtherOptics(scaled.message(gof), "another axis explains the pattern")
     # slits show in the ratios of reflections; halos of matter that is not in the fit they only bend towards it
     if not phases or not shown or slits_known or gof <= _SLIT_GOF:
         return None
@@ -203,15 +207,30 @@ def other_optics(  # noqa: C901 - one after the other, each where those before i
         f"with the angle {trial:.1f} times; the scan was probably measured with automatic slits. "
         "Set instrument.variable_slit to true; until then no conclusion on amounts can be drawn."
     )
-    return OtherOptics(OTHER_SLIT(text, gof=gof, gof_with_it=trial), tube=False)
+    return OtherOptics(OTHER_SLIT(text, gof=gof, gof_with_it=trial), None)
 
 
 class _Searched(NamedTuple):
-    """What a search with another `tube`, or with what is said in its place, found: phases, goodness of fit of them."""
+    """What a search with other `optics` found: phases, goodness of fit of them."""
 
-    tube: str
+    optics: str
     phases: tuple[str, ...]
     gof: float
+
+    @classmethod
+    def with_optics(
+        cls,
+        optics: str,
+        pattern: Pattern,
+        phases: Sequence[Phase],
+        instrument: Instrument,
+        recipe: Recipe,
+        blank: Pattern | None,
+    ) -> _Searched:
+        """Search a pattern, beginning with `phases`."""
+        found = fit_and_search(pattern, phases, instrument, recipe.fit, recipe.identification, blank=blank)
+        names = tuple(phase.id for phase in found.phases if phase.decision == "detected")
+        return cls(optics, names, found.fit.gof_of_phases)
 
 
 def _searched_with(
@@ -231,12 +250,11 @@ def _searched_with(
     )
     if met is None:
         return None
-    with_it = fit_and_search(pattern, phases, instruments[met[0]], recipe.fit, recipe.identification, blank=blank)
-    names = tuple(phase.id for phase in with_it.phases if phase.decision == "detected")
+    found = _Searched.with_optics(met[0], pattern, phases, instruments[met[0]], recipe, blank)
     systems = {
-        phase.crystal_system for phase in (*phases, *searched_phases(recipe.identification)) if phase.id in names
+        phase.crystal_system for phase in (*phases, *searched_phases(recipe.identification)) if phase.id in found.phases
     }
-    return _Searched(met[0], names, with_it.fit.gof_of_phases) if systems - {"cubic"} else None
+    return found if systems - {"cubic"} else None
 
 
 class _Scaled(NamedTuple):
@@ -249,10 +267,10 @@ class _Scaled(NamedTuple):
         """Say so; `gof` is the goodness of fit with it."""
         text = (
             f"All spacings are {100 * abs(self.share):.1f} % too {'long' if self.share > 0.0 else 'short'}: "
-            f"{self.found.tube} the pattern is {', '.join(self.found.phases)}, and what no phase explains falls from "
-            f"{gof:.1f} to {self.found.gof:.1f} times the scatter of counting. The wavelength or the steps of the axis "
-            "are probably not the stated ones; otherwise the specimen was hot, or it is another compound of the same "
-            f"structure. {AXIS_SCALED.remedy} Until then no conclusion on phases and amounts can be drawn."
+            f"with {self.found.optics} the pattern is {', '.join(self.found.phases)}, and what no phase explains falls "
+            f"from {gof:.1f} to {self.found.gof:.1f} times the scatter of counting. The wavelength or the steps of the "
+            "axis are probably not the stated ones; otherwise the specimen was hot, or it is another compound of the "
+            f"same structure. {AXIS_SCALED.remedy} Until then no conclusion on phases and amounts can be drawn."
         )
         return AXIS_SCALED(text, gof=gof, share=self.share, gof_with_it=self.found.gof)
 
@@ -267,10 +285,8 @@ def _with_scaled_axis(
 ) -> _Scaled | None:
     """Search with the axis that puts a phase in its place whose spacings are all off by one share; None without one.
 
-    `explains` tells whether a goodness of fit does.
-
-    Neither a cubic phase nor an apatite counts: other compounds of their structures look like that. A phase of fixed
-    cell that was found vouches for the axis as it is.
+    `explains` tells whether a goodness of fit does. Neither a cubic phase nor an apatite counts: other compounds of
+    their structures look like that. A phase of fixed cell that was found vouches for the axis as it is.
     """
     fixed = {
         phase.id: phase
@@ -283,38 +299,24 @@ def _with_scaled_axis(
         return None
     pattern = _coarser(pattern)
     instrument = build_instrument(pattern, recipe.instrument)
-    wide = two_theta_to_d(pattern.two_theta, instrument.wavelength) > _SMALLEST_SPACING
-    if wide.sum() < _FEWEST_POINTS:
+    bare = _without_phases(pattern, instrument, recipe, blank, _SMALLEST_SPACING)
+    met = _met(bare, tuple(fixed.values()), variants=_SCALES, in_ratio=_TEXTURED)
+    if not met:
         return None
-    fit = Refinement.run(_part(pattern, wide), (), instrument, recipe.fit, blank=blank)
-    items = {name: candidate(phase, fit) for name, phase in fixed.items()}
-    scores = score_phases(list(items.values()), search_residual(fit).projected(), variants=_SCALES, sizes=_SIZES_NM)
-    met = [
-        score
-        for score in scores.values()
-        if score.reflections_seen == score.reflections_expected == _REFLECTIONS and score.consistency < _TEXTURED
-    ]
-    best = max(met, key=lambda score: score.z, default=None)
-    if best is None:
-        return None
+    item, best = max(met, key=lambda pair: pair[1].z)
     share, first = best.variant.strain, float(pattern.two_theta[0])
     lines = (replace(line, wavelength=line.wavelength / (1.0 + share)) for line in instrument.emission_lines)
     # steps that are wrong leave the first angle where it is; those of the phase's reflections tell by how much
-    item = items[best.phase.id]
     at = d_to_two_theta(item.d_spacing, instrument.wavelength)
     moved = -2.0 * share * np.degrees(np.tan(np.radians(0.5 * at)))
     stretch = 1.0 + float(item.apparent @ ((at - first) * moved) / (item.apparent @ (at - first) ** 2))
     stretched = replace(pattern, two_theta=first + (pattern.two_theta - first) / stretch)
     trials = (
-        ("with another wavelength", pattern, replace(instrument, emission_lines=tuple(lines))),
-        ("with other steps of the axis", stretched, instrument),
+        ("another wavelength", pattern, replace(instrument, emission_lines=tuple(lines))),
+        ("other steps of the axis", stretched, instrument),
     )
-    found: list[_Searched] = []
-    for what, scan, optics in trials:
-        with_it = fit_and_search(scan, phases, optics, recipe.fit, recipe.identification, blank=blank)
-        names = tuple(phase.id for phase in with_it.phases if phase.decision == "detected")
-        if set(names) & fixed.keys() and explains(with_it.fit.gof_of_phases):
-            found.append(_Searched(what, names, with_it.fit.gof_of_phases))
+    searched = [_Searched.with_optics(name, scan, phases, optics, recipe, blank) for name, scan, optics in trials]
+    found = [each for each in searched if set(each.phases) & fixed.keys() and explains(each.gof)]
     return _Scaled(share, min(found, key=lambda each: each.gof)) if found else None
 
 
@@ -352,20 +354,48 @@ def _best_met(
     `seen` of the six are enough, and `in_ratio` is the χ² per reflection that they may have about their ratio. A phase
     may be `cubic`; spacings below `d_min` (Å) are not looked at.
     """
-    found: list[tuple[str, Score]] = []
-    for tube, instrument in instruments.items():
-        wide = two_theta_to_d(pattern.two_theta, instrument.wavelength) > d_min
-        if wide.sum() < _FEWEST_POINTS:
-            continue
-        fit = Refinement.run(_part(pattern, wide), (), instrument, recipe.fit, blank=blank)
-        able = [p for p in library(recipe.identification.library) if cubic or p.crystal_system != "cubic"]
-        items = [candidate(p, fit) for p in able if p.quantifiable]
-        scores = score_phases(items, search_residual(fit).projected(), variants=_VARIANTS, sizes=_SIZES_NM)
-        found += [
-            (tube, score)
-            for score in scores.values()
-            if score.reflections_expected == _REFLECTIONS
-            and score.reflections_seen >= seen
-            and score.consistency < in_ratio
-        ]
+    able = [p for p in library(recipe.identification.library) if cubic or p.crystal_system != "cubic"]
+    able = [p for p in able if p.quantifiable]
+    found = [
+        (tube, score)
+        for tube, instrument in instruments.items()
+        for _, score in _met(
+            _without_phases(pattern, instrument, recipe, blank, d_min), able, seen=seen, in_ratio=in_ratio
+        )
+    ]
     return max(found, key=lambda pair: pair[1].z, default=None)
+
+
+def _without_phases(
+    pattern: Pattern, instrument: Instrument, recipe: Recipe, blank: Pattern | None, d_min: float
+) -> Refinement | None:
+    """Fit without phases of what lies above a spacing (Å); None where that is too few points."""
+    wide = two_theta_to_d(pattern.two_theta, instrument.wavelength) > d_min
+    if wide.sum() < _FEWEST_POINTS:
+        return None
+    return Refinement.run(_part(pattern, wide), (), instrument, recipe.fit, blank=blank)
+
+
+def _met(
+    fit: Refinement | None,
+    phases: Sequence[Phase],
+    *,
+    variants: Sequence[Variant] = _VARIANTS,
+    seen: int = _REFLECTIONS,
+    in_ratio: float,
+) -> list[tuple[Candidate, Score]]:
+    """Phases of which `seen` of the six strongest reflections lie in place and ratio in what a fit without phases left.
+
+    `variants` are the strains and shifts that are tried, `in_ratio` is the χ² per reflection about the ratio.
+    """
+    if fit is None:
+        return []
+    items = {phase.id: candidate(phase, fit) for phase in phases}
+    scores = score_phases(list(items.values()), search_residual(fit).projected(), variants=variants, sizes=_SIZES_NM)
+    return [
+        (items[name], score)
+        for name, score in scores.items()
+        if score.reflections_expected == _REFLECTIONS
+        and score.reflections_seen >= seen
+        and score.consistency < in_ratio
+    ]
