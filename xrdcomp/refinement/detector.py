@@ -19,7 +19,7 @@ _MOST = 200  # points for each spike: more spikes are reflections of a scan with
 _FINE_STEP, _SHORTEST_WAVELENGTH = 0.0225, 0.5
 _FEWEST = 3  # resolved reflections that vouch for the steps of another scan
 _RUN, _EQUAL = 3, 5  # neighbouring points, or points in all, at exactly the highest value
-_GRANULARITY = 1.0 / 30.0  # of a standard deviation: counts of 900 and more; coarser values are alike by rounding
+_COARSEST = 1.0 / 30.0  # of a standard deviation: counts of 900 and more; coarser values are alike by rounding
 _BLOCK, _FEWEST_BLOCKS = 16, 16  # points of which a variance is taken, and how many of them say something
 # Variance over mean of the lowest quarter of a scan, over that of its upper half. Counts have the same in both, and
 # what reflections leave in fourth differences only lowers the ratio: measured scans have at most 1.7. Where the upper
@@ -56,13 +56,17 @@ def background_subtracted(pattern: Pattern) -> bool:
         lower = float(variance[low].mean()) / max(float(mean[low].mean()), _LEAST_LEVEL * level)
         if _COUNTS[0] < upper < _COUNTS[1] and lower > _MORE_SCATTER * upper:
             return True
-    apart = np.diff(np.unique(y))
-    step = float(apart[apart > 1e-9 * float(y.max())].min(initial=np.inf))
     half = len(y) // 2
-    if len(y) < 2 * _FEWEST_BLOCKS * _BLOCK + 8 or float(np.median(variance[low])) < step**2:
+    if len(y) < 2 * _FEWEST_BLOCKS * _BLOCK + 8 or float(np.median(variance[low])) < _granularity(y) ** 2:
         return False  # values as coarse as their scatter are alike where there are few
-    excesses = _excess(y, _GROUPS), _excess(y[:half], _GROUPS_OF_HALF), _excess(y[half:], _GROUPS_OF_HALF)
-    return min(excesses) > _MORE_ANYWHERE
+    halves = (_excess(*_scatter(part), _GROUPS_OF_HALF) for part in (y[:half], y[half:]))
+    return min(_excess(variance, mean, _GROUPS), *halves) > _MORE_ANYWHERE
+
+
+def _granularity(intensity: FloatArray) -> float:
+    """Least difference of two values of a scan beyond rounding, infinite where all are alike."""
+    apart = np.diff(np.unique(intensity))
+    return float(apart[apart > 1e-9 * float(intensity.max())].min(initial=np.inf))
 
 
 def _scatter(y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -72,9 +76,8 @@ def _scatter(y: FloatArray) -> tuple[FloatArray, FloatArray]:
     return fourth[:n].reshape(-1, _BLOCK).mean(axis=1), y[2:-2][:n].reshape(-1, _BLOCK).mean(axis=1)
 
 
-def _excess(y: FloatArray, groups: int) -> float:
+def _excess(variance: FloatArray, mean: FloatArray, groups: int) -> float:
     """Variance over mean of the lowest group of blocks over the least of all groups; 0 where nothing scatters."""
-    variance, mean = _scatter(y)
     level = float(mean.mean())
     if level <= 0.0:
         return 0.0
@@ -153,9 +156,7 @@ def _saturated(intensity: FloatArray, sigma: FloatArray) -> tuple[BoolArray, flo
     none = np.zeros(len(intensity), dtype=bool)
     if equal < _RUN or ceiling <= 0.0:
         return none, ceiling
-    apart = np.diff(np.unique(intensity))
-    step = float(apart[apart > 1e-9 * ceiling].min(initial=np.inf))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], at.astype(int), [0]])))
     longest = int((edges[1::2] - edges[::2]).max())
     often = longest >= _RUN or equal >= _EQUAL
-    return (at, ceiling) if often and step < _GRANULARITY * float(sigma[at].min()) else (none, ceiling)
+    return (at, ceiling) if often and _granularity(intensity) < _COARSEST * float(sigma[at].min()) else (none, ceiling)
