@@ -590,7 +590,8 @@ class FittedModel:
         points, solution, seen = self.points, self.solution, ~self.points.masked
         curve, sigma, residual = solution.calculated[seen], points.sigma[seen], self.residual[seen]
         top = float(curve.max(initial=0.0))
-        if not seen.any() or top <= 0.0:
+        excess = float(residual @ residual) - len(residual)
+        if not seen.any() or top <= 0.0 or excess <= 0.0:
             return 0.0, 0.0, 0.0
         own = np.concatenate([solution.columns, solution.jacobian], axis=1)[seen] / sigma[:, None]
         normal = own.T @ own + np.diag(np.concatenate([solution.linear_prior, solution.parameter_prior]))
@@ -598,8 +599,8 @@ class FittedModel:
         normal = normal / np.outer(scale, scale) + 1e-9 * np.eye(len(scale))
         square = curve**2 / top / sigma
         left = square - own @ (np.linalg.solve(normal, own.T @ square / scale) / scale)
-        information, excess = float(left @ square), float(residual @ residual) - len(residual)
-        if information <= 0.0 or excess <= 0.0:
+        information = float(left @ square)
+        if information <= 0.0:
             return 0.0, 0.0, 0.0
         loss = -float(left @ residual) / information
         gain = loss**2 * information
