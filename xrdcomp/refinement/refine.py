@@ -330,7 +330,7 @@ class Refinement(FittedModel):
         if recipe.displacement and not recipe.zero_shift and setup.phases and not setup.start_given:
             negligible = max(0.25 * points.step, 0.04 * narrowest_fwhm(fine, solution.values))
             describes = solution.cost <= _DESCRIBES_GOF**2 * len(coarse)
-            fit = fit._with_shift_or_displacement(negligible, to_minimum=describes)
+            fit = fit._with_shift_or_displacement(negligible, at_minima=describes)
         table, solution = fit.table.with_values(fit.solution.values), fit.solution
         if recipe.mode == "peaks":
             for _ in range(_PEAK_ROUNDS):
@@ -361,22 +361,22 @@ class Refinement(FittedModel):
             table = table.with_values(solution.values)
         return replace(fit, points=points, table=table, model=model, solution=solution)
 
-    def _with_shift_or_displacement(self, negligible: float, *, to_minimum: bool) -> Refinement:
+    def _with_shift_or_displacement(self, negligible: float, *, at_minima: bool) -> Refinement:
         """Let the reflections' angles decide whether a constant shift explains them better than the displacement found.
 
         The two differ by a factor cosθ only and must not both be free: their difference trades with the cell. A shift
-        below `negligible` degrees needs no decision. Both are brought to their minima, if asked `to_minimum`.
+        below `negligible` degrees needs no decision. Both are brought to their minima, if asked `at_minima`.
 
         Cells and shift get a standard deviation from the choice: √p times what the other one changes, with
         p = 1 / (1 + exp(Δ / (2 · 20))), Δ its excess cost over χ²_ν.
         """
         # the ends of rough descents tell neither how large the shift is nor which of two such minima is the lower
-        distance = _NEAR_STEP if to_minimum else 0.0
+        distance = _NEAR_STEP if at_minima else 0.0
         end = partial(
             minimize, self.model, points=self.points, max_iterations=12, tolerance=1e-3, distance=distance, bare=True
         )
         solution, known = self.solution, self.instrument.zero_shift
-        if to_minimum:
+        if at_minima:
             solution = end(table=self.table.with_values(solution.values))
         displacement, radius = solution.values["sample_displacement_mm"], self.instrument.radius_mm
         cosine = np.cos(np.radians(self.model.two_theta.mean() / 2))
