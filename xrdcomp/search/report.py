@@ -214,8 +214,7 @@ def fitted_phase(
 def without_numbers(item: PhaseResult, reason: str) -> PhaseResult:
     """Report of a phase in a fit that says nothing of the specimen: no decision, no amount, no limit."""
     evidence = replace(item.evidence, reason=reason, tested=item.decision != "not_detected" and item.evidence.tested)
-    item = replace(item, decision="inconclusive", evidence=evidence, detection_limit=None)
-    return replace(item, weight_fraction=None, crystalline_weight_fraction=None)
+    return without_amounts(replace(item, decision="inconclusive", evidence=evidence))
 
 
 def without_amounts(item: PhaseResult) -> PhaseResult:
