@@ -516,9 +516,7 @@ def find_open_reading(curve: SmoothedCurve, boundaries: Boundaries, judged: Judg
     if curve.inert and residue <= _MUCH_MINERAL:
         more = residue
     elif judged.chars_on:  # at most half of it stayed as char
-        lost = float(boundaries.mass[0] - boundaries.mass[1])
-        taken = with_char_of_kind(curve.recipe, curve, boundaries, gas_doubted=False).char_fraction
-        more = max(more, min(max(lost / (1.0 - _MOST_CHAR) - lost / (1.0 - taken), 0.0), residue))
+        more = max(more, min(_char_not_taken(curve, boundaries, _MOST_CHAR), residue))
     return OpenReading(organic_less=less, organic_more=more, carbonate_more=carbonate, water_less=crystal_water)
 
 
@@ -535,9 +533,14 @@ def _char_of_polysaccharide(curve: SmoothedCurve, boundaries: Boundaries) -> flo
         _LAST_POLYSACCHARIDE_C, curve.raw.heating_rate_k_min, _EARLY_ENERGY_KJ
     ):
         return 0.0
+    return _char_not_taken(curve, boundaries, _MOST_CHAR_OF_ONE)
+
+
+def _char_not_taken(curve: SmoothedCurve, boundaries: Boundaries, most: float) -> float:
+    """Char beyond what was taken for it, of the start mass, if a fraction `most` of the organic matter is char."""
     taken = with_char_of_kind(curve.recipe, curve, boundaries, gas_doubted=False).char_fraction
     lost = float(boundaries.mass[0] - boundaries.mass[1])
-    return max(lost / (1.0 - _MOST_CHAR_OF_ONE) - lost / (1.0 - taken), 0.0)
+    return max(lost / (1.0 - most) - lost / (1.0 - taken), 0.0)
 
 
 def _leaves_no_char(curve: SmoothedCurve, boundaries: Boundaries) -> bool:
