@@ -32,7 +32,7 @@ _RATIO_FREE_BYTES = 2**20
 MAX_ELEMENTS = 1_500_000
 MAX_NUMBERS = 3_000_000
 """Bounds on memory: an element costs some hundred bytes, a number seventy-five while it is text."""
-_COPY_AGAIN = "The file is cut or damaged, or its sizes are; copy it again from the instrument."
+_COPY_AGAIN = "The file was cut off or is damaged; copy it again from the instrument."
 
 
 def is_zip(source: SourceFile) -> bool:
